@@ -179,7 +179,7 @@ export const errorKinds = {
   },
   SIGNER_UNAVAILABLE: {
     disposition: 'retry',
-    failureClass: 'signer',
+    failureClass: 'transient-exhausted',
     cure: 'Check the CloudHSM cluster: its state, its HSMs, and the network from the function to them.',
   },
   SIGNER_MISCONFIGURED: {
@@ -189,7 +189,7 @@ export const errorKinds = {
   },
   SIGNER_DEADLINE: {
     disposition: 'retry',
-    failureClass: 'signer',
+    failureClass: 'transient-exhausted',
     cure: 'The HSM did not answer in time; check its load and the function timeout.',
   },
   SIGNATURE_WRONG: {
@@ -199,8 +199,13 @@ export const errorKinds = {
   },
   STORE_UNAVAILABLE: {
     disposition: 'retry',
+    failureClass: 'transient-exhausted',
+    cure: 'Check DynamoDB and SNS: throttling, and the network from the function to them; then redrive.',
+  },
+  STORE_REFUSED: {
+    disposition: 'retry',
     failureClass: 'store',
-    cure: 'Check DynamoDB, KMS, SNS and SQS: throttling, permissions, and the network from the function to them.',
+    cure: "Check that the tables and topics exist and that the function's role may use them; then redrive.",
   },
   INTERNAL: {
     disposition: 'retry',

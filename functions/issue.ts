@@ -1,0 +1,152 @@
+import { randomBytes, randomInt } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
+import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import * as z from 'zod';
+import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
+import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
+import { MintmarkError } from '../shared/errors.ts';
+import { announce } from '../shared/issuance/announce.ts';
+import type { Authority } from '../shared/issuance/authority.ts';
+import { issueBatch } from '../shared/issuance/issue-batch.ts';
+import type { IssuerCertificate } from '../shared/issuance/issuer-certificate.ts';
+import { OpenIssuers } from '../shared/issuance/open-issuers.ts';
+import type { Outcome, QueuedRequest } from '../shared/issuance/outcome.ts';
+import { readProfiles } from '../shared/issuance/profile.ts';
+import { Devices } from '../shared/ledger/devices.ts';
+import { Failures } from '../shared/ledger/failures.ts';
+import { IssuanceLedger } from '../shared/ledger/issuance.ts';
+import { type Issuer, Issuers } from '../shared/ledger/issuers.ts';
+import { Revocations } from '../shared/ledger/revocations.ts';
+import { RetryLater } from '../shared/queue/retry-later.ts';
+import { unsealPin } from '../shared/signer/pin.ts';
+import { openPkcs11Signer } from '../shared/signer/pkcs11.ts';
+import type { Signer } from '../shared/signer/port.ts';
+
+/**
+ * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
+ * delivered again. What a message goes through is in shared/issuance/issue-batch.ts; here it is only wired.
+ */
+
+// Once for the process, at cold start. Nothing here touches the HSM: Lambda's init phase has ten seconds.
+const logger = new Logger({ serviceName: 'issue' });
+const { configuration, profiles } = readAll({
+  configuration: () =>
+    readConfiguration(
+      z.object({
+        ISSUANCE_TABLE: text,
+        REVOCATIONS_TABLE: text,
+        DEVICES_TABLE: text,
+        ISSUERS_TABLE: text,
+        FAILURES_TABLE: text,
+        CERTIFICATES_TOPIC_ARN: text,
+        PKCS11_LIBRARY: text,
+        STAGE: text,
+        AWS_REGION: text,
+        SIGN_BEFORE_SECONDS: seconds,
+        GIVE_UP_AFTER_SECONDS: seconds,
+        RETRY_BASE_SECONDS: seconds,
+      }),
+      process.env,
+    ),
+  profiles: () => readProfiles(new URL('./profiles/', import.meta.url)),
+});
+const dynamoDB = makeDynamoDBClient();
+const kms = makeKMSClient();
+const sns = makeSNSClient();
+const retryLater = new RetryLater(makeSQSClient(), configuration.RETRY_BASE_SECONDS, () => randomInt(2 ** 32) / 2 ** 32);
+const authority: Authority = {
+  profiles,
+  ledger: new IssuanceLedger(dynamoDB, configuration.ISSUANCE_TABLE),
+  revocations: new Revocations(dynamoDB, configuration.REVOCATIONS_TABLE),
+  devices: new Devices(dynamoDB, configuration.DEVICES_TABLE),
+  failures: new Failures(dynamoDB, configuration.FAILURES_TABLE),
+  issuers: new OpenIssuers({
+    issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
+    openSigner,
+    now: Date.now,
+  }),
+  publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, outcomes),
+  now: Date.now,
+  randomBytes,
+  signBeforeSeconds: configuration.SIGN_BEFORE_SECONDS,
+  giveUpAfterSeconds: configuration.GIVE_UP_AFTER_SECONDS,
+};
+
+/** What an invocation keeps for storing certificates and answering, after the signer's deadline (milliseconds). */
+const reserveAfterSigning = 5_000;
+
+/** At cold start, and when an issuer's row has changed: the PIN is unsealed by KMS and goes to the HSM's worker alone. */
+async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
+  const { issuerId, clusterId, signerUri } = issuer;
+  const sealed = issuer.sealedPins[configuration.AWS_REGION];
+  if (sealed === undefined) {
+    throw new MintmarkError(
+      'SIGNER_MISCONFIGURED',
+      `The issuer ${issuerId} has no PIN sealed for the Region ${configuration.AWS_REGION}.`,
+    );
+  }
+  const pin = await unsealPin(kms, sealed, { clusterId, issuerId, stage: configuration.STAGE });
+  try {
+    return await openPkcs11Signer({
+      uri: signerUri,
+      library: configuration.PKCS11_LIBRARY,
+      pin,
+      certificatePublicKey: certificate.publicKey,
+      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+      deadline,
+      now: Date.now,
+    });
+  } finally {
+    pin.fill(0);
+  }
+}
+
+export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
+  const batch = event.Records.map(readRecord);
+  const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
+  const outcomes = await issueBatch(authority, batch, deadline);
+  const retried: SQSRecord[] = [];
+  for (const [index, record] of event.Records.entries()) {
+    const outcome = outcomes[index];
+    report(record, outcome);
+    if (outcome === undefined || outcome.kind === 'retry') retried.push(record);
+  }
+  await retryLater.postpone(retried, (error) => logger.warn('A message waits for its full visibility timeout.', error));
+  if (outcomes.some((outcome) => outcome.kind === 'retry' && outcome.error.code === 'SIGNER_DEADLINE')) {
+    // A thread blocked in the PKCS#11 library cannot be ended, only its process can. The messages that this batch has
+    // finished come back once more, and are answered from the ledger.
+    logger.error('The signer did not answer by its deadline: this execution environment ends.');
+    process.exit(1);
+  }
+  return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
+}
+
+/** The attributes are always there: the event source mapping asks for all of them. */
+function readRecord(record: SQSRecord): QueuedRequest {
+  return {
+    messageId: record.messageId,
+    body: record.body,
+    senderId: record.attributes.SenderId,
+    sentAt: Number(record.attributes.SentTimestamp),
+    receiveCount: Number(record.attributes.ApproximateReceiveCount),
+  };
+}
+
+function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefined): void {
+  const common = { messageId, receiveCount: Number(attributes.ApproximateReceiveCount) };
+  switch (outcome?.kind) {
+    case 'issued': {
+      const { deviceId, requestId, serialNumber } = outcome.row;
+      return logger.info('issued', { ...common, deviceId, requestId, serialNumber });
+    }
+    case 'rejected':
+      return logger.info('rejected', { ...common, ...outcome.request, code: outcome.code, detail: outcome.detail });
+    case 'failed':
+      return logger.error('failed', { ...common, code: outcome.code, detail: outcome.detail });
+    case 'retry':
+    case undefined: {
+      const { code, message, cure } = outcome?.error ?? new MintmarkError('INTERNAL', 'The message has no outcome.');
+      return logger.warn('retry', { ...common, code, detail: message, cure });
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { Logger } from '@aws-lambda-powertools/logger';
+import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
+import * as z from 'zod';
+import { makeDynamoDBClient } from '../shared/aws.ts';
+import { readConfiguration, text } from '../shared/configuration.ts';
+import { Failures } from '../shared/ledger/failures.ts';
+
+/**
+ * The dead-letter queue to the failures table. What arrives here was delivered until SQS gave up without the issue
+ * function ever answering for it: it kills the function, or times it out.
+ */
+
+const logger = new Logger({ serviceName: 'record-failure' });
+const configuration = readConfiguration(z.object({ FAILURES_TABLE: text }), process.env);
+const failures = new Failures(makeDynamoDBClient(), configuration.FAILURES_TABLE);
+
+export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
+  const recorded = await Promise.allSettled(event.Records.map(record));
+  const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
+  for (const [index, { messageId }] of event.Records.entries()) {
+    const result = recorded[index];
+    if (result?.status === 'fulfilled') logger.error('failed', { messageId, code: 'MESSAGE_KILLED_FUNCTION' });
+    else {
+      // It stays in the dead-letter queue, for as long as that keeps messages, until the table takes it.
+      logger.error('The failure could not be recorded.', { messageId, error: result?.reason as Error });
+      batchItemFailures.push({ itemIdentifier: messageId });
+    }
+  }
+  return { batchItemFailures };
+}
+
+async function record({ messageId, body, attributes }: SQSRecord): Promise<void> {
+  const receives = Number(attributes.ApproximateReceiveCount);
+  await failures.record({
+    code: 'MESSAGE_KILLED_FUNCTION',
+    detail: 'The message was delivered until the queue gave up, and no delivery was answered: it ends its function.',
+    messageId,
+    sender: attributes.SenderId,
+    body,
+    tries: receives,
+    sentAt: Number(attributes.SentTimestamp),
+    failedAt: Date.now(),
+  });
+}

@@ -1,0 +1,29 @@
+import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
+import { SNSClient } from '@aws-sdk/client-sns';
+import { SQSClient } from '@aws-sdk/client-sqs';
+
+/**
+ * Every AWS client is made here. Where a client goes is decided as the AWS tools decide it: environment
+ * (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, AWS_REGION, credentials), shared config files, instance role.
+ * An emulator is therefore nothing but an endpoint variable.
+ */
+export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({});
+
+export const makeKMSClient = (): KMSClient => new KMSClient({});
+
+export const makeSNSClient = (): SNSClient => new SNSClient({});
+
+/** Without `useQueueUrlAsEndpoint: false` the client calls the queue URL's host, which no emulator's name resolves to. */
+export const makeSQSClient = (): SQSClient => new SQSClient({ useQueueUrlAsEndpoint: false });
+
+/** Path-style addresses: a bucket name with dots has no valid wildcard certificate, and no emulator has its DNS name. */
+export const makeS3Client = (): S3Client => new S3Client({ forcePathStyle: true });
+
+/** The newest client-cloudhsm-v2 is older than endpoint variables, so it alone is handed its endpoint. */
+export function makeCloudHSMV2Client(environment: NodeJS.ProcessEnv = process.env): CloudHSMV2Client {
+  const endpoint = environment.AWS_ENDPOINT_URL_CLOUDHSM_V2 ?? environment.AWS_ENDPOINT_URL;
+  return new CloudHSMV2Client(endpoint === undefined ? {} : { endpoint });
+}

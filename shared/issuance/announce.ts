@@ -1,0 +1,92 @@
+import { type PublishBatchRequestEntry, PublishBatchCommand, type SNSClient } from '@aws-sdk/client-sns';
+import { type ErrorCode, errorKinds, MintmarkError } from '../errors.ts';
+import { storeError } from '../ledger/store-error.ts';
+import { certificatePem } from './certificate.ts';
+import type { Outcome } from './outcome.ts';
+
+/** PublishBatch takes at most this many entries (Amazon SNS API reference). */
+const maximumEntries = 10;
+
+/** What subscribers of the topic `certificates` get; at least once, never before the answer is in the ledger. */
+export type Announcement =
+  | {
+      readonly version: 1;
+      readonly type: 'certificate.issued';
+      readonly deviceId: string;
+      readonly requestId: string;
+      readonly profile: string;
+      readonly issuerId: string;
+      /** Hex. */
+      readonly serialNumber: string;
+      /** PEM of the leaf; its issuer's certificate is at the caIssuers URL in it. */
+      readonly certificate: string;
+    }
+  | {
+      readonly version: 1;
+      readonly type: 'certificate.rejected';
+      readonly deviceId: string;
+      readonly requestId: string;
+      readonly profile: string;
+      readonly code: string;
+      readonly detail: string;
+      readonly cure: string;
+    };
+
+/** The announcement of an outcome; none for what has no answer under a device id. */
+export function announcementOf(outcome: Outcome): Announcement | undefined {
+  switch (outcome.kind) {
+    case 'issued': {
+      const { deviceId, requestId, profile, issuerId, serialNumber, certificate } = outcome.row;
+      const common = { version: 1, type: 'certificate.issued', deviceId, requestId, profile } as const;
+      return { ...common, issuerId, serialNumber, certificate: certificatePem(certificate) };
+    }
+    case 'rejected': {
+      const { code, detail } = outcome;
+      const cure = code in errorKinds ? errorKinds[code as ErrorCode].cure : '';
+      return { version: 1, type: 'certificate.rejected', ...outcome.request, code, detail, cure };
+    }
+    case 'failed':
+    case 'retry':
+      return undefined;
+  }
+}
+
+/** Publishes the announcements of outcomes; answers with those that SNS did not take. */
+export async function announce(
+  client: SNSClient,
+  topicArn: string,
+  outcomes: readonly Outcome[],
+): Promise<ReadonlyMap<Outcome, MintmarkError>> {
+  const untold = new Map<Outcome, MintmarkError>();
+  const announced = outcomes.flatMap((outcome) => {
+    const announcement = announcementOf(outcome);
+    return announcement === undefined ? [] : [{ outcome, announcement }];
+  });
+  for (let start = 0; start < announced.length; start += maximumEntries) {
+    const batch = announced.slice(start, start + maximumEntries);
+    const entries = batch.map(({ announcement }, index) => entryOf(announcement, index));
+    try {
+      const command = new PublishBatchCommand({ TopicArn: topicArn, PublishBatchRequestEntries: entries });
+      for (const { Id: id, Code: code, Message: message } of (await client.send(command)).Failed ?? []) {
+        const refused = batch[Number(id)];
+        const error = new MintmarkError('STORE_UNAVAILABLE', `Publishing to ${topicArn}: ${code}: ${message}`);
+        if (refused !== undefined) untold.set(refused.outcome, error);
+      }
+    } catch (error) {
+      for (const { outcome } of batch) untold.set(outcome, storeError(error, `Publishing to ${topicArn}`));
+    }
+  }
+  return untold;
+}
+
+/** Attributes that a subscription's filter policy can choose by: one device's gateway need not see the others'. */
+function entryOf(announcement: Announcement, index: number): PublishBatchRequestEntry {
+  return {
+    Id: String(index),
+    Message: JSON.stringify(announcement),
+    MessageAttributes: {
+      type: { DataType: 'String', StringValue: announcement.type },
+      deviceId: { DataType: 'String', StringValue: announcement.deviceId },
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import { constants, createHash, type KeyObject, verify } from 'node:crypto';
+import { MintmarkError } from '../errors.ts';
+import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
+import type { SignatureScheme } from '../signer/port.ts';
+import { bitString, sequence } from './der-writer.ts';
+
+/** What the CA key signs of a TBSCertificate. */
+export const digestOf = (tbsCertificate: Uint8Array, scheme: SignatureScheme): Uint8Array =>
+  createHash(scheme.hash).update(tbsCertificate).digest();
+
+/**
+ * The Certificate (RFC 5280 section 4.1), DER, after its signature was verified with the issuer's public key: an HSM
+ * that answers with a wrong signature must not be found out by the devices.
+ * @throws MintmarkError SIGNATURE_WRONG
+ */
+export function assembleCertificate(
+  tbsCertificate: Uint8Array,
+  signature: Uint8Array,
+  scheme: SignatureScheme,
+  issuerPublicKey: KeyObject,
+): Uint8Array {
+  if (!verify(scheme.hash, tbsCertificate, verificationKey(scheme, issuerPublicKey), signature)) {
+    throw new MintmarkError('SIGNATURE_WRONG', "The signer's signature does not verify with the issuer's public key.");
+  }
+  return sequence(tbsCertificate, algorithmIdentifier(scheme), bitString(signature));
+}
+
+function verificationKey(scheme: SignatureScheme, key: KeyObject) {
+  return scheme.algorithm === 'rsa-pss'
+    ? { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+    : key;
+}
+
+/** Textual encoding of a certificate (RFC 7468 section 5), ending in a newline. */
+export function certificatePem(der: Uint8Array): string {
+  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
+}

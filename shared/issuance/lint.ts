@@ -1,0 +1,203 @@
+import { MintmarkError } from '../errors.ts';
+import { crlShardOf } from '../ledger/revocations.ts';
+import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
+import { tags, DerError, DerReader } from './der-reader.ts';
+import { sequence } from './der-writer.ts';
+import type { Profile } from './profile.ts';
+import { subjectKeyIdentifierOf, type TbsIssuer, type TbsVariables } from './tbs.ts';
+import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
+
+declare const linted: unique symbol;
+
+/**
+ * A TBSCertificate that passed every rule below. Only `lint` makes one and the ledger records nothing else, and signing
+ * takes only what the ledger recorded: a signature over an unlinted TBS cannot be written down.
+ */
+export interface LintedTbsCertificate {
+  readonly [linted]: true;
+  readonly tbsCertificate: Uint8Array;
+  /** Hex. */
+  readonly serialNumber: string;
+  readonly crlShard: number;
+  readonly issuerId: string;
+  readonly profileHash: string;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** What the CSR asked for and did not get. */
+  readonly ignored: readonly string[];
+}
+
+export interface LintSubject {
+  readonly tbs: TbsCertificate;
+  readonly issuer: TbsIssuer;
+  readonly profile: Profile;
+  readonly variables: TbsVariables;
+}
+
+interface Rule {
+  readonly name: string;
+  readonly source: string;
+  readonly holds: (subject: LintSubject) => boolean;
+}
+
+/**
+ * The extensions of an end-entity certificate, and whether each is critical (RFC 5280 section 4.2). A subjectAltName
+ * is critical only beside an empty subject, which no profile makes.
+ */
+const expectedExtensions: ReadonlyMap<string, boolean> = new Map([
+  ['2.5.29.19', true],
+  ['2.5.29.15', true],
+  ['2.5.29.37', false],
+  ['2.5.29.14', false],
+  ['2.5.29.35', false],
+  ['2.5.29.17', false],
+  ['2.5.29.31', false],
+  ['1.3.6.1.5.5.7.1.1', false],
+]);
+
+const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+const extension = (tbs: TbsCertificate, extnID: string): Uint8Array =>
+  tbs.extensions.find((candidate) => candidate.extnID === extnID)?.extnValue ?? new Uint8Array();
+
+export const rules: readonly Rule[] = [
+  { name: 'version-3', source: 'RFC 5280 section 4.1.2.1', holds: ({ tbs }) => tbs.version === 2 },
+  {
+    name: 'serial-number-of-16-octets-positive',
+    source: 'RFC 5280 section 4.1.2.2',
+    holds: ({ tbs }) => tbs.serialNumber.length === 16 && (tbs.serialNumber[0] ?? 0) > 0 && (tbs.serialNumber[0] ?? 0) < 0x80,
+  },
+  {
+    name: 'serial-number-as-recorded',
+    source: 'the ledger finds a certificate by it',
+    holds: ({ tbs, variables }) => same(tbs.serialNumber, variables.serialNumber),
+  },
+  {
+    name: 'signature-algorithm-of-the-issuer',
+    source: 'RFC 5280 section 4.1.2.3',
+    holds: ({ tbs, issuer }) => same(tbs.signature, algorithmIdentifier(issuer.scheme)),
+  },
+  {
+    name: 'issuer-is-the-issuing-ca-s-subject',
+    source: 'RFC 5280 section 4.1.2.4',
+    holds: ({ tbs, issuer }) => same(tbs.issuer, issuer.certificate.subject),
+  },
+  {
+    name: 'validity-as-long-as-the-profile-says',
+    source: 'RFC 5280 section 4.1.2.5: both ends are inclusive',
+    holds: ({ tbs, profile }) => tbs.notAfter - tbs.notBefore + 1000 === profile.validity.days * 86_400_000,
+  },
+  {
+    name: 'validity-within-the-issuer-s',
+    source: 'RFC 5280 section 6.1.3 (a) (2): a path is valid while every certificate in it is',
+    holds: ({ tbs, issuer }) =>
+      tbs.notBefore >= issuer.certificate.notBefore && tbs.notAfter <= issuer.certificate.notAfter,
+  },
+  {
+    name: 'subject-not-empty',
+    source: 'RFC 5280 section 4.1.2.6',
+    holds: ({ tbs }) => !same(tbs.subject, sequence()),
+  },
+  {
+    name: 'subject-public-key-is-the-csr-s',
+    source: 'RFC 2986 section 3: the key whose possession was proven',
+    holds: ({ tbs, variables }) => same(tbs.subjectPublicKeyInfo, variables.subjectPublicKeyInfo),
+  },
+  {
+    name: 'extensions-each-once-critical-as-defined',
+    source: 'RFC 5280 section 4.2',
+    holds: ({ tbs }) =>
+      tbs.extensions.length === expectedExtensions.size &&
+      new Set(tbs.extensions.map(({ extnID }) => extnID)).size === expectedExtensions.size &&
+      tbs.extensions.every(({ extnID, critical }) => expectedExtensions.get(extnID) === critical),
+  },
+  {
+    name: 'not-a-ca',
+    source: 'RFC 5280 section 4.2.1.9: cA DEFAULT FALSE is left out',
+    holds: ({ tbs }) => same(extension(tbs, '2.5.29.19'), sequence()),
+  },
+  {
+    name: 'key-usage-without-cert-sign-or-crl-sign',
+    source: 'RFC 5280 section 4.2.1.3',
+    holds: ({ tbs }) => ((DerReader.ofContents(extension(tbs, '2.5.29.15')).readBitString().bytes[0] ?? 0xff) & 0b0000_0110) === 0,
+  },
+  {
+    name: 'subject-key-identifier-of-this-key',
+    source: 'RFC 5280 section 4.2.1.2',
+    holds: ({ tbs }) =>
+      same(
+        DerReader.ofContents(extension(tbs, '2.5.29.14')).readOctetString(),
+        subjectKeyIdentifierOf(tbs.subjectPublicKeyInfo),
+      ),
+  },
+  {
+    name: 'authority-key-identifier-of-the-issuer',
+    source: 'RFC 5280 section 4.2.1.1',
+    holds: ({ tbs, issuer }) =>
+      same(
+        DerReader.ofContents(extension(tbs, '2.5.29.35')).readSequence().readContents(0x80),
+        issuer.certificate.subjectKeyIdentifier,
+      ),
+  },
+  {
+    name: 'subject-alt-name-not-empty',
+    source: 'RFC 5280 section 4.2.1.6',
+    holds: ({ tbs }) => !DerReader.ofContents(extension(tbs, '2.5.29.17')).readConstructed(tags.sequence).isAtEnd,
+  },
+];
+
+/**
+ * Looks at the exact bytes that would be signed.
+ * @throws MintmarkError LINT_FAILED that names every broken rule
+ */
+export function lint(
+  tbsCertificate: Uint8Array,
+  issuer: TbsIssuer,
+  profile: Profile,
+  variables: TbsVariables,
+): LintedTbsCertificate {
+  const broken = brokenRules(tbsCertificate, issuer, profile, variables);
+  if (broken.length > 0) {
+    throw new MintmarkError('LINT_FAILED', `The certificate would break ${broken.join(', ')}.`);
+  }
+  const serialNumber = Buffer.from(variables.serialNumber).toString('hex');
+  const certificate: Omit<LintedTbsCertificate, typeof linted> = {
+    tbsCertificate,
+    serialNumber,
+    crlShard: crlShardOf(serialNumber, issuer.crlShardCount),
+    issuerId: issuer.issuerId,
+    profileHash: profile.hash,
+    notBefore: variables.notBefore,
+    notAfter: variables.notAfter,
+    ignored: variables.names.ignored,
+  };
+  return certificate as LintedTbsCertificate;
+}
+
+function brokenRules(
+  tbsCertificate: Uint8Array,
+  issuer: TbsIssuer,
+  profile: Profile,
+  variables: TbsVariables,
+): readonly string[] {
+  try {
+    const tbs = readTbsCertificate(tbsCertificate);
+    return rules
+      .filter((rule) => !holds(rule, { tbs, issuer, profile, variables }))
+      .map((rule) => `${rule.name} (${rule.source})`);
+  } catch (error) {
+    if (error instanceof DerError) return [`der (X.690): ${error.message}`];
+    throw error;
+  }
+}
+
+/** A rule that cannot read what it looks at is broken. */
+function holds(rule: Rule, subject: LintSubject): boolean {
+  try {
+    return rule.holds(subject);
+  } catch (error) {
+    if (error instanceof DerError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,60 @@
+import * as z from 'zod';
+import { MintmarkError } from '../errors.ts';
+
+/** A message's body may be this long, in UTF-8 bytes; a 16 KiB CSR as PEM is under 23 KiB. */
+export const maximumMessageBytes = 65_536;
+
+/**
+ * A device id names rows, subjects and URIs, so its alphabet is the part that all of them have in common; 64
+ * characters is also the upper bound of a commonName (RFC 5280, appendix A.1, ub-common-name).
+ */
+export const deviceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+
+const requestMessage = z.strictObject({
+  version: z.literal(1),
+  requestId: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'),
+  deviceId: z.string().regex(deviceIdPattern, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -, first a letter or digit'),
+  profile: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z 0-9 -'),
+  csr: z.string().min(1).max(maximumMessageBytes),
+});
+
+/** What a device enqueues. `csr` is PEM or the base64 of DER. */
+export type RequestMessage = z.infer<typeof requestMessage>;
+
+/**
+ * The message in an SQS body.
+ * @throws MintmarkError MESSAGE_TOO_LARGE, MESSAGE_NOT_JSON, MESSAGE_VERSION_UNSUPPORTED, MESSAGE_INVALID
+ */
+export function readMessage(body: string): RequestMessage {
+  const bytes = Buffer.byteLength(body);
+  if (bytes > maximumMessageBytes) {
+    throw new MintmarkError('MESSAGE_TOO_LARGE', `The message has ${bytes} bytes; at most ${maximumMessageBytes} are read.`);
+  }
+  const value = parseJson(body);
+  if (typeof value === 'object' && value !== null && 'version' in value && value.version !== 1) {
+    throw new MintmarkError(
+      'MESSAGE_VERSION_UNSUPPORTED',
+      `The message says version ${JSON.stringify(value.version)?.slice(0, 40)}; only version 1 is read.`,
+    );
+  }
+  const result = requestMessage.safeParse(value);
+  if (!result.success) throw new MintmarkError('MESSAGE_INVALID', `The message is not as documented: ${problems(result.error)}.`);
+  return result.data;
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // The parser's own message quotes the input, which may be anything; where it failed is not worth that.
+    throw new MintmarkError('MESSAGE_NOT_JSON', 'The message body is not JSON.');
+  }
+}
+
+function problems(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 10)
+    .map((issue) => `${issue.path.length === 0 ? 'the object' : issue.path.join('.')}: ${issue.message}`)
+    .join('; ')
+    .slice(0, 500);
+}

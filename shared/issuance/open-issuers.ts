@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { MintmarkError } from '../errors.ts';
+import type { Issuer, Issuers } from '../ledger/issuers.ts';
+import type { Signer } from '../signer/port.ts';
+import { type IssuerCertificate, readIssuerCertificate } from './issuer-certificate.ts';
+import type { Profile } from './profile.ts';
+import { type TbsIssuer, tbsTemplate } from './tbs.ts';
+
+/** An issuing CA that is ready to sign. */
+export interface OpenIssuer {
+  readonly tbsIssuer: TbsIssuer;
+  readonly signer: Signer;
+  /** The template of a profile's certificates; made once. */
+  readonly templateOf: (profile: Profile) => ReturnType<typeof tbsTemplate>;
+}
+
+/** An issuer's row may be read from memory for this long (milliseconds): so long can retiring one take to be seen. */
+const cacheLifetime = 60_000;
+
+export interface OpenIssuersOptions {
+  readonly issuers: Issuers;
+  /** Opens the signer of an issuer; `deadline` in milliseconds since the epoch. */
+  readonly openSigner: (issuer: Issuer, certificate: IssuerCertificate, deadline: number) => Promise<Signer>;
+  readonly now: () => number;
+}
+
+interface OpenedSigner {
+  readonly fingerprint: string;
+  readonly opened: Promise<OpenIssuer>;
+}
+
+/** The issuers of this process: rows cached, signers opened at first need and kept while their row stays the same. */
+export class OpenIssuers {
+  readonly #options: OpenIssuersOptions;
+  readonly #rows = new Map<string, { readonly issuer: Issuer | undefined; readonly readAt: number }>();
+  readonly #opened = new Map<string, OpenedSigner>();
+
+  constructor(options: OpenIssuersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * An active issuer with its signer open.
+   * @param deadline milliseconds since the epoch
+   * @throws MintmarkError ISSUER_NOT_ACTIVE, CONFIGURATION_INVALID, the signer's, the store's
+   */
+  async open(issuerId: string, deadline: number): Promise<OpenIssuer> {
+    const issuer = await this.#read(issuerId);
+    if (issuer?.state !== 'active') {
+      const state = issuer === undefined ? 'is not in the issuers table' : 'is retired';
+      throw new MintmarkError('ISSUER_NOT_ACTIVE', `The issuer ${issuerId} ${state}.`);
+    }
+    const fingerprint = fingerprintOf(issuer);
+    const standing = this.#opened.get(issuerId);
+    if (standing?.fingerprint === fingerprint) return standing.opened;
+    const opened = this.#openSigner(issuer, deadline);
+    this.#opened.set(issuerId, { fingerprint, opened });
+    try {
+      return await opened;
+    } catch (error) {
+      // What failed is tried again, but for a misconfigured signer: a wrong PIN that is sent again and again locks the
+      // crypto user out, so that answer stands until the row says something else.
+      const stands = error instanceof MintmarkError && error.code === 'SIGNER_MISCONFIGURED';
+      if (!stands && this.#opened.get(issuerId)?.opened === opened) this.#opened.delete(issuerId);
+      throw error;
+    } finally {
+      await closed(standing);
+    }
+  }
+
+  /** As `open`, after reading the issuer's row past the cache. */
+  openNow(issuerId: string, deadline: number): Promise<OpenIssuer> {
+    this.#rows.delete(issuerId);
+    return this.open(issuerId, deadline);
+  }
+
+  /** The signer is to be opened anew: it no longer answers. */
+  async reopen(issuerId: string): Promise<void> {
+    const standing = this.#opened.get(issuerId);
+    this.#opened.delete(issuerId);
+    await closed(standing);
+  }
+
+  async close(): Promise<void> {
+    const standing = [...this.#opened.values()];
+    this.#opened.clear();
+    await Promise.all(standing.map(closed));
+  }
+
+  async #read(issuerId: string): Promise<Issuer | undefined> {
+    const now = this.#options.now();
+    const cached = this.#rows.get(issuerId);
+    if (cached !== undefined && now - cached.readAt < cacheLifetime) return cached.issuer;
+    const issuer = await this.#options.issuers.read(issuerId);
+    // An issuer that is not there is looked for again by the next request: it may be added any moment.
+    if (issuer !== undefined) this.#rows.set(issuerId, { issuer, readAt: now });
+    return issuer;
+  }
+
+  async #openSigner(issuer: Issuer, deadline: number): Promise<OpenIssuer> {
+    const certificate = readIssuerCertificate(issuer.issuerId, issuer.certificate);
+    const signer = await this.#options.openSigner(issuer, certificate, deadline);
+    const { issuerId, baseUrl, crlShardCount } = issuer;
+    const tbsIssuer: TbsIssuer = { issuerId, certificate, scheme: signer.scheme, baseUrl, crlShardCount };
+    const templates = new Map<string, ReturnType<typeof tbsTemplate>>();
+    return {
+      tbsIssuer,
+      signer,
+      templateOf: (profile) => {
+        const template = templates.get(profile.hash) ?? tbsTemplate(tbsIssuer, profile);
+        templates.set(profile.hash, template);
+        return template;
+      },
+    };
+  }
+}
+
+/** What a signer was opened from: the key, its certificate and the PIN's envelopes. */
+function fingerprintOf(issuer: Issuer): string {
+  const hash = createHash('sha256').update(issuer.signerUri).update(issuer.certificate);
+  for (const region of Object.keys(issuer.sealedPins).sort()) hash.update(region).update(issuer.sealedPins[region] ?? '');
+  return hash.update(issuer.baseUrl).update(String(issuer.crlShardCount)).digest('hex');
+}
+
+async function closed(standing: OpenedSigner | undefined): Promise<void> {
+  if (standing === undefined) return;
+  // One that never opened has nothing to close, and its error went to those who asked for it.
+  const issuer = await standing.opened.catch(() => undefined);
+  await issuer?.signer.close();
+}

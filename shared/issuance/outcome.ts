@@ -1,0 +1,27 @@
+import type { ErrorCode, MintmarkError } from '../errors.ts';
+import type { IssuedRow } from '../ledger/row.ts';
+
+/** How one delivery of a message ended. Everything but `retry` consumes the message. */
+export type Outcome =
+  | { readonly kind: 'issued'; readonly row: IssuedRow }
+  | { readonly kind: 'rejected'; readonly request: AnsweredRequest; readonly code: string; readonly detail: string }
+  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
+  | { readonly kind: 'retry'; readonly error: MintmarkError };
+
+export interface AnsweredRequest {
+  readonly deviceId: string;
+  readonly requestId: string;
+  readonly profile: string;
+}
+
+/** One message as SQS delivered it. */
+export interface QueuedRequest {
+  readonly messageId: string;
+  readonly body: string;
+  /** SQS's SenderId attribute. */
+  readonly senderId: string;
+  /** Milliseconds since the epoch. */
+  readonly sentAt: number;
+  /** This delivery counted, so 1 or more. */
+  readonly receiveCount: number;
+}

@@ -1,0 +1,130 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { parse } from 'yaml';
+import * as z from 'zod';
+import { MintmarkError } from '../errors.ts';
+
+/** Names in profiles are RFC 5280's own (appendix A), so a profile can be read beside the standard. */
+export const attributeTypes = {
+  commonName: '2.5.4.3',
+  serialNumber: '2.5.4.5',
+  countryName: '2.5.4.6',
+  localityName: '2.5.4.7',
+  stateOrProvinceName: '2.5.4.8',
+  organizationName: '2.5.4.10',
+  organizationalUnitName: '2.5.4.11',
+} as const;
+
+export const keyUsageBits = {
+  digitalSignature: 0,
+  nonRepudiation: 1,
+  keyEncipherment: 2,
+  dataEncipherment: 3,
+  keyAgreement: 4,
+} as const;
+
+export const extendedKeyUsages = {
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  emailProtection: '1.3.6.1.5.5.7.3.4',
+} as const;
+
+/** Extensions that a CSR may ask for and a profile may ignore; what the profile grants comes from the profile. */
+export const ignorableExtensions = {
+  basicConstraints: '2.5.29.19',
+  keyUsage: '2.5.29.15',
+  extendedKeyUsage: '2.5.29.37',
+  subjectKeyIdentifier: '2.5.29.14',
+} as const;
+
+const keysOf = <T extends Record<string, unknown>>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
+
+/** Text with `{deviceId}` in it, the one thing that varies from certificate to certificate of a profile. */
+const template = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((text) => !/[{}]/.test(text.replaceAll('{deviceId}', '')), 'the only placeholder is {deviceId}');
+
+const generalNameTemplate = z.union([
+  z.strictObject({ uniformResourceIdentifier: template }),
+  z.strictObject({ dNSName: template }),
+]);
+
+const profileSchema = z.strictObject({
+  name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+  issuer: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
+  validity: z.strictObject({
+    days: z.int().min(1).max(3650),
+    backdateMinutes: z.int().min(0).max(1440),
+  }),
+  keys: z
+    .strictObject({
+      ec: z.strictObject({ curves: z.array(z.enum(['P-256', 'P-384', 'P-521'])).min(1) }).optional(),
+      rsa: z
+        .strictObject({ minimumBits: z.int().min(2048), maximumBits: z.int().max(4096) })
+        .refine((rsa) => rsa.minimumBits <= rsa.maximumBits, 'minimumBits is over maximumBits')
+        .optional(),
+      ed25519: z.boolean().optional(),
+    })
+    .refine((keys) => keys.ec !== undefined || keys.rsa !== undefined || keys.ed25519 === true, 'no key would be allowed'),
+  subject: z
+    .array(
+      z
+        .partialRecord(z.enum(keysOf(attributeTypes)), template)
+        .refine((attribute) => Object.keys(attribute).length === 1, 'one attribute in each list entry'),
+    )
+    .min(1),
+  subjectAltName: z.strictObject({
+    always: z.array(generalNameTemplate).min(1),
+    onRequest: z.array(generalNameTemplate),
+  }),
+  keyUsage: z.array(z.enum(keysOf(keyUsageBits))).min(1),
+  extendedKeyUsage: z.array(z.enum(keysOf(extendedKeyUsages))).min(1),
+  ignored: z.strictObject({
+    subjectAttributes: z.array(z.enum(keysOf(attributeTypes))),
+    extensions: z.array(z.enum(keysOf(ignorableExtensions))),
+  }),
+  registration: z.enum(['required', 'optional']),
+  allowedSenders: z.union([z.literal('any'), z.array(z.string().min(1)).min(1)]),
+});
+
+export type GeneralNameTemplate = z.infer<typeof generalNameTemplate>;
+
+/** What may be issued; `hash` is the SHA-256 of the file's bytes in hex and goes into every row made under it. */
+export type Profile = Readonly<z.infer<typeof profileSchema>> & { readonly hash: string };
+
+/**
+ * One profile from its YAML text.
+ * @throws MintmarkError CONFIGURATION_INVALID that lists every problem of the file
+ */
+export function readProfile(file: string, yaml: string): Profile {
+  const result = profileSchema.safeParse(parse(yaml));
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => `${file}: ${issue.path.join('.') || 'the file'}: ${issue.message}`);
+    throw new MintmarkError('CONFIGURATION_INVALID', problems.join('; '));
+  }
+  return { ...result.data, hash: createHash('sha256').update(yaml).digest('hex') };
+}
+
+/**
+ * Every `*.yaml` of a folder, by profile name.
+ * @throws MintmarkError CONFIGURATION_INVALID that lists every problem of every file at once
+ */
+export function readProfiles(folder: URL): ReadonlyMap<string, Profile> {
+  const profiles = new Map<string, Profile>();
+  const problems: string[] = [];
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort()) {
+    try {
+      const profile = readProfile(file, readFileSync(new URL(file, folder), 'utf8'));
+      if (file !== `${profile.name}.yaml`) problems.push(`${file}: holds the profile ${profile.name}; name the file after it`);
+      profiles.set(profile.name, profile);
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  if (profiles.size === 0 && problems.length === 0) problems.push('no profile is deployed: profiles/*.yaml is empty');
+  if (problems.length > 0) throw new MintmarkError('CONFIGURATION_INVALID', problems.join('; '));
+  return profiles;
+}

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { crlShardOf } from '../ledger/revocations.ts';
+import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
+import type { SignatureScheme } from '../signer/port.ts';
+import { DerReader } from './der-reader.ts';
+import {
+  boolean,
+  contextConstructed,
+  contextPrimitive,
+  namedBits,
+  objectIdentifier,
+  octetString,
+  printableString,
+  sequence,
+  setOf,
+  time,
+  unsignedInteger,
+  utf8String,
+} from './der-writer.ts';
+import type { IssuerCertificate } from './issuer-certificate.ts';
+import type { GrantedGeneralName, GrantedNames } from './names.ts';
+import { attributeTypes, extendedKeyUsages, keyUsageBits, type Profile } from './profile.ts';
+
+/** Everything about an issuing CA that goes into its certificates. */
+export interface TbsIssuer {
+  readonly issuerId: string;
+  readonly certificate: IssuerCertificate;
+  readonly scheme: SignatureScheme;
+  readonly baseUrl: string;
+  readonly crlShardCount: number;
+}
+
+/** What varies from one certificate to the next. */
+export interface TbsVariables {
+  /** 16 bytes, as `newSerialNumber` makes them. */
+  readonly serialNumber: Uint8Array;
+  /** Milliseconds since the epoch, whole seconds, both inclusive (RFC 5280 section 4.1.2.5). */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly names: GrantedNames;
+  /** DER, as it stands in the CSR. */
+  readonly subjectPublicKeyInfo: Uint8Array;
+}
+
+/** Octets of a serial number: 127 random bits, within RFC 5280's 20 octets without a leading zero. */
+const serialNumberBytes = 16;
+
+/**
+ * A positive serial number of 16 octets with its top bit clear (RFC 5280 section 4.1.2.2), so that its DER form is
+ * 16 octets too, never fewer.
+ */
+export function newSerialNumber(randomBytes: (count: number) => Uint8Array): Uint8Array {
+  for (;;) {
+    const bytes = Uint8Array.from(randomBytes(serialNumberBytes));
+    bytes[0] = (bytes[0] ?? 0) & 0x7f;
+    // A first octet of zero would be dropped by DER's shortest form; one draw in 128 is thrown away for it.
+    if (bytes[0] !== 0) return bytes;
+  }
+}
+
+/**
+ * notBefore and notAfter under a profile, in milliseconds: both inclusive, hence the second that is taken off. Not
+ * before the issuer's own notBefore: a young issuer's certificates are backdated less.
+ */
+export function validityOf(
+  profile: Profile,
+  issuerNotBefore: number,
+  now: number,
+): { readonly notBefore: number; readonly notAfter: number } {
+  const wholeSecond = Math.floor(now / 1000) * 1000;
+  const notBefore = Math.max(wholeSecond - profile.validity.backdateMinutes * 60_000, issuerNotBefore);
+  return { notBefore, notAfter: notBefore + profile.validity.days * 86_400_000 - 1000 };
+}
+
+/**
+ * The TBSCertificate (RFC 5280 section 4.1) of one issuer and profile: what never varies is encoded once, here, and
+ * the function that comes back fills in the rest.
+ */
+export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: TbsVariables) => Uint8Array {
+  const version3 = contextConstructed(0, unsignedInteger(Uint8Array.of(2)));
+  const signature = algorithmIdentifier(issuer.scheme);
+  const basicConstraints = extension('2.5.29.19', true, sequence());
+  const keyUsage = extension('2.5.29.15', true, namedBits(profile.keyUsage.map((usage) => keyUsageBits[usage])));
+  const extendedKeyUsage = extension(
+    '2.5.29.37',
+    false,
+    sequence(...profile.extendedKeyUsage.map((usage) => objectIdentifier(extendedKeyUsages[usage]))),
+  );
+  const authorityKeyIdentifier = extension(
+    '2.5.29.35',
+    false,
+    sequence(contextPrimitive(0, issuer.certificate.subjectKeyIdentifier)),
+  );
+  const authorityInformationAccess = extension('1.3.6.1.5.5.7.1.1', false, caIssuers(caCertificateUrl(issuer)));
+
+  return ({ serialNumber, notBefore, notAfter, names, subjectPublicKeyInfo }) => {
+    const shard = crlShardOf(Buffer.from(serialNumber).toString('hex'), issuer.crlShardCount);
+    return sequence(
+      version3,
+      unsignedInteger(serialNumber),
+      signature,
+      issuer.certificate.subject,
+      sequence(time(notBefore), time(notAfter)),
+      encodeSubject(names.subject),
+      subjectPublicKeyInfo,
+      contextConstructed(
+        3,
+        sequence(
+          basicConstraints,
+          keyUsage,
+          extendedKeyUsage,
+          extension('2.5.29.14', false, octetString(subjectKeyIdentifierOf(subjectPublicKeyInfo))),
+          authorityKeyIdentifier,
+          extension('2.5.29.17', false, sequence(...names.subjectAltName.map(encodeGeneralName))),
+          extension('2.5.29.31', false, distributionPoint(crlUrl(issuer, shard))),
+          authorityInformationAccess,
+        ),
+      ),
+    );
+  };
+}
+
+export const caCertificateUrl = (issuer: TbsIssuer): string => `${issuer.baseUrl}/ca/${issuer.issuerId}.cer`;
+
+export const crlUrl = (issuer: TbsIssuer, shard: number): string =>
+  `${issuer.baseUrl}/crl/${issuer.issuerId}/${shard}.crl`;
+
+/** Method 1 of RFC 7093 section 2: the leftmost 160 bits of the SHA-256 of the subjectPublicKey's bits. */
+export function subjectKeyIdentifierOf(subjectPublicKeyInfo: Uint8Array): Uint8Array {
+  const fields = DerReader.ofContents(subjectPublicKeyInfo).readSequence();
+  fields.readElement();
+  return createHash('sha256').update(fields.readOctetAlignedBitString()).digest().subarray(0, 20);
+}
+
+/** critical is DEFAULT FALSE, so DER leaves FALSE out. */
+function extension(extnID: string, critical: boolean, extnValue: Uint8Array): Uint8Array {
+  return critical
+    ? sequence(objectIdentifier(extnID), boolean(true), octetString(extnValue))
+    : sequence(objectIdentifier(extnID), octetString(extnValue));
+}
+
+/** One attribute in each RDN. countryName and serialNumber are PrintableString by definition (RFC 5280 appendix A.1). */
+const encodeSubject = (subject: GrantedNames['subject']): Uint8Array =>
+  sequence(
+    ...subject.map(({ type, value }) => {
+      const printable = type === 'countryName' || type === 'serialNumber';
+      return setOf(sequence(objectIdentifier(attributeTypes[type]), printable ? printableString(value) : utf8String(value)));
+    }),
+  );
+
+/** GeneralName (RFC 5280 section 4.2.1.6): rfc822Name [1], dNSName [2] and uniformResourceIdentifier [6] are IA5String. */
+function encodeGeneralName(name: GrantedGeneralName): Uint8Array {
+  const number = name.kind === 'dNSName' ? 2 : 6;
+  return contextPrimitive(number, new TextEncoder().encode(name.value));
+}
+
+/** CRLDistributionPoints with one fullName (RFC 5280 section 4.2.1.13). */
+const distributionPoint = (url: string): Uint8Array =>
+  sequence(sequence(contextConstructed(0, contextConstructed(0, contextPrimitive(6, new TextEncoder().encode(url))))));
+
+/** AuthorityInfoAccessSyntax with one id-ad-caIssuers (RFC 5280 section 4.2.2.1). */
+const caIssuers = (url: string): Uint8Array =>
+  sequence(sequence(objectIdentifier('1.3.6.1.5.5.7.48.2'), contextPrimitive(6, new TextEncoder().encode(url))));

@@ -1,0 +1,34 @@
+import { type AttributeValue, BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { storeError } from './store-error.ts';
+import { MintmarkError } from '../errors.ts';
+
+type Item = Record<string, AttributeValue>;
+
+/** BatchGetItem takes at most this many keys (Amazon DynamoDB API reference). */
+const maximumKeys = 100;
+
+/** DynamoDB may hand keys back as unprocessed; asked this often without an answer, it is unavailable. */
+const maximumRounds = 5;
+
+/**
+ * The items with these keys, read with strong consistency; keys must differ, missing items are left out.
+ * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
+ */
+export async function batchGet(client: DynamoDBClient, table: string, keys: readonly Item[]): Promise<Item[]> {
+  const items: Item[] = [];
+  for (let start = 0; start < keys.length; start += maximumKeys) {
+    let open: Item[] = keys.slice(start, start + maximumKeys);
+    for (let round = 0; open.length > 0; round++) {
+      if (round === maximumRounds) {
+        throw new MintmarkError('STORE_UNAVAILABLE', `Reading ${table}: DynamoDB left ${open.length} keys unprocessed.`);
+      }
+      const command = new BatchGetItemCommand({ RequestItems: { [table]: { Keys: open, ConsistentRead: true } } });
+      const answer = await client.send(command).catch((error: unknown) => {
+        throw storeError(error, `Reading ${table}`);
+      });
+      items.push(...(answer.Responses?.[table] ?? []));
+      open = answer.UnprocessedKeys?.[table]?.Keys ?? [];
+    }
+  }
+  return items;
+}

@@ -1,0 +1,91 @@
+import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { MintmarkError } from '../errors.ts';
+import { binary, type Item, number, readBinary, readNumber, readString, string } from './attributes.ts';
+import { storeError } from './store-error.ts';
+
+/** An issuing CA. */
+export interface Issuer {
+  readonly issuerId: string;
+  readonly state: 'active' | 'retired';
+  /** DER; the issuing CA's own certificate. */
+  readonly certificate: Uint8Array;
+  /** DER; from the certificate's issuer up to the root. */
+  readonly chain: readonly Uint8Array[];
+  /** RFC 7512 `pkcs11:` URI of the private key; without a PIN. */
+  readonly signerUri: string;
+  /** The CloudHSM cluster that holds the key; part of the sealed PINs' encryption context. */
+  readonly clusterId: string;
+  /** By Region: the crypto user's `user:password`, encrypted by that Region's custom key store key. */
+  readonly sealedPins: Readonly<Record<string, Uint8Array>>;
+  /** http, without a trailing slash; stands in every certificate ever issued, so it never changes. */
+  readonly baseUrl: string;
+  readonly crlShardCount: number;
+}
+
+/** The issuers table. */
+export class Issuers {
+  readonly #client: DynamoDBClient;
+  readonly #table: string;
+
+  constructor(client: DynamoDBClient, table: string) {
+    this.#client = client;
+    this.#table = table;
+  }
+
+  /** Strongly consistent; undefined when there is no such issuer. */
+  async read(issuerId: string): Promise<Issuer | undefined> {
+    const command = new GetItemCommand({
+      TableName: this.#table,
+      Key: { issuerId: string(issuerId) },
+      ConsistentRead: true,
+    });
+    const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
+      throw storeError(error, `Reading ${this.#table}`);
+    });
+    return item === undefined ? undefined : readIssuer(item);
+  }
+
+  /** Writes a new issuer; one that exists is never replaced. */
+  async add(issuer: Issuer): Promise<void> {
+    const sealedPins = Object.entries(issuer.sealedPins).map(([region, sealed]) => [region, binary(sealed)] as const);
+    const item: Item = {
+      issuerId: string(issuer.issuerId),
+      state: string(issuer.state),
+      certificate: binary(issuer.certificate),
+      chain: { L: issuer.chain.map(binary) },
+      signerUri: string(issuer.signerUri),
+      clusterId: string(issuer.clusterId),
+      sealedPins: { M: Object.fromEntries(sealedPins) },
+      baseUrl: string(issuer.baseUrl),
+      crlShardCount: number(issuer.crlShardCount),
+    };
+    const command = new PutItemCommand({
+      TableName: this.#table,
+      Item: item,
+      ConditionExpression: 'attribute_not_exists(issuerId)',
+    });
+    await this.#client.send(command).catch((error: unknown) => {
+      throw storeError(error, `Adding an issuer to ${this.#table}`);
+    });
+  }
+}
+
+function readIssuer(item: Item): Issuer {
+  const sealedPins = Object.keys(item.sealedPins?.M ?? {}).map(
+    (region) => [region, readBinary(item.sealedPins?.M ?? {}, region)] as const,
+  );
+  return {
+    issuerId: readString(item, 'issuerId'),
+    state: readString(item, 'state') === 'active' ? 'active' : 'retired',
+    certificate: readBinary(item, 'certificate'),
+    chain: (item.chain?.L ?? []).map((element) => {
+      if (element.B === undefined) throw new MintmarkError('INTERNAL', 'An issuer row has a chain that is not binary.');
+      return element.B;
+    }),
+    signerUri: readString(item, 'signerUri'),
+    clusterId: readString(item, 'clusterId'),
+    sealedPins: Object.fromEntries(sealedPins),
+    baseUrl: readString(item, 'baseUrl'),
+    crlShardCount: readNumber(item, 'crlShardCount'),
+  };
+}

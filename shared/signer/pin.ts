@@ -1,0 +1,45 @@
+import { DecryptCommand, EncryptCommand, type KMSClient } from '@aws-sdk/client-kms';
+import { MintmarkError } from '../errors.ts';
+
+/** What a sealed PIN is for. It is bound to the ciphertext: an envelope of another stage or cluster does not open. */
+export interface PinPurpose {
+  readonly clusterId: string;
+  readonly issuerId: string;
+  readonly stage: string;
+}
+
+/** KMS encryption context: authenticated, not secret, and written to CloudTrail with every use. */
+const encryptionContext = ({ clusterId, issuerId, stage }: PinPurpose): Record<string, string> => ({
+  'mintmark:purpose': 'crypto-user-pin',
+  'mintmark:cluster': clusterId,
+  'mintmark:issuer': issuerId,
+  'mintmark:stage': stage,
+});
+
+/** Encrypts `user:password` under a symmetric key of the custom key store. */
+export async function sealPin(client: KMSClient, keyId: string, pin: string, purpose: PinPurpose): Promise<Uint8Array> {
+  const command = new EncryptCommand({
+    KeyId: keyId,
+    Plaintext: Buffer.from(pin, 'utf8'),
+    EncryptionContext: encryptionContext(purpose),
+  });
+  const { CiphertextBlob: sealed } = await client.send(command);
+  if (sealed === undefined) throw new MintmarkError('INTERNAL', 'kms:Encrypt answered without a CiphertextBlob.');
+  return sealed;
+}
+
+/**
+ * Decrypts a sealed PIN to its UTF-8 bytes, for the caller to overwrite; every cold start does it, so who may sign is decided by kms:Decrypt.
+ * @throws MintmarkError PIN_UNSEAL_FAILED
+ */
+export async function unsealPin(client: KMSClient, sealed: Uint8Array, purpose: PinPurpose): Promise<Uint8Array> {
+  const command = new DecryptCommand({ CiphertextBlob: sealed, EncryptionContext: encryptionContext(purpose) });
+  const answer = await client.send(command).catch((error: unknown) => {
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    throw new MintmarkError('PIN_UNSEAL_FAILED', `The PIN of the issuer ${purpose.issuerId} cannot be unsealed: ${reason}`, {
+      cause: error,
+    });
+  });
+  if (answer.Plaintext === undefined) throw new MintmarkError('INTERNAL', 'kms:Decrypt answered without a Plaintext.');
+  return answer.Plaintext;
+}

@@ -1,0 +1,144 @@
+/**
+ * The thread that the PKCS#11 library may block. It does what it is told (pkcs11-messages.ts) and decides nothing:
+ * deadlines, retries and who may still log in are the signer's business (pkcs11.ts).
+ */
+import { createRequire } from 'node:module';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parentPort } from 'node:worker_threads';
+import type { PKCS11 } from 'pkcs11js';
+import { MintmarkError } from '../errors.ts';
+import type { CloseRequest, OpenRequest, SignRequest, WorkerPart, WorkerReply, WorkerRequest } from './pkcs11-messages.ts';
+import {
+  failureOf,
+  numberOf,
+  openSession,
+  type Pkcs11Binding,
+  type Pkcs11Session,
+  signDigest,
+  slotsOf,
+} from './pkcs11-session.ts';
+
+/** SoftHSM2 may miss a token while another process opens it: this often is the search repeated, and so far apart. */
+const TOKEN_SEARCHES = 5;
+const TOKEN_SEARCH_PAUSE_MILLISECONDS = 40;
+
+interface Loaded {
+  readonly binding: Pkcs11Binding;
+  readonly pkcs11: PKCS11;
+}
+
+if (parentPort === null) throw new Error('pkcs11-worker runs as a worker thread only');
+const port = parentPort;
+let loaded: Loaded | undefined;
+let open: Pkcs11Session | undefined;
+
+port.on('message', (request: WorkerRequest) => {
+  void handle(request).then((reply) => {
+    port.postMessage(reply);
+    if (reply.type === 'closed') port.close();
+  });
+});
+
+async function handle(request: WorkerRequest): Promise<WorkerReply> {
+  switch (request.type) {
+    case 'open':
+      try {
+        return await openKey(request);
+      } catch (error) {
+        return { type: 'refused', failure: failureOf(error) };
+      } finally {
+        request.pin.fill(0);
+      }
+    case 'sign':
+      return signBatch(request);
+    case 'close':
+      close(request);
+      return { type: 'closed' };
+  }
+}
+
+async function openKey({ library, key, pin, restart }: OpenRequest): Promise<WorkerReply> {
+  loaded ??= load(library);
+  const { binding, pkcs11 } = loaded;
+  open = undefined;
+  if (restart) finalize(pkcs11);
+  initialize(loaded);
+  for (let search = 1; ; search += 1) {
+    const [slot, other] = slotsOf(pkcs11, key);
+    if (other !== undefined) {
+      throw new MintmarkError('SIGNER_MISCONFIGURED', 'The signer URI names more than one token; add its serial.');
+    }
+    if (slot !== undefined) {
+      open = openSession(binding, pkcs11, slot, key, pin);
+      return { type: 'opened', publicKey: open.publicKey };
+    }
+    if (search === TOKEN_SEARCHES) {
+      throw new MintmarkError('SIGNER_MISCONFIGURED', 'The PKCS#11 library has no token that the signer URI names.');
+    }
+    await wait(TOKEN_SEARCH_PAUSE_MILLISECONDS);
+    finalize(pkcs11);
+    initialize(loaded);
+  }
+}
+
+/** @throws MintmarkError SIGNER_MISCONFIGURED; what the dynamic loader says is worth reading, and holds no secret */
+function load(library: string): Loaded {
+  try {
+    const binding = createRequire(import.meta.url)('pkcs11js') as Pkcs11Binding;
+    const pkcs11 = new binding.PKCS11();
+    pkcs11.load(library);
+    return { binding, pkcs11 };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+    throw new MintmarkError('SIGNER_MISCONFIGURED', `The PKCS#11 library cannot be loaded: ${reason}`, { cause: error });
+  }
+}
+
+function initialize({ binding, pkcs11 }: Loaded): void {
+  try {
+    pkcs11.C_Initialize({ flags: binding.CKF_OS_LOCKING_OK });
+  } catch (error) {
+    // The library is the process's, not the thread's: another signer, or an earlier worker, has initialised it.
+    if (numberOf(error) !== binding.CKR_CRYPTOKI_ALREADY_INITIALIZED) throw error;
+  }
+}
+
+/** A library that cannot even shut down is judged by what comes next, C_Initialize and C_OpenSession. */
+function finalize(pkcs11: PKCS11): void {
+  try {
+    pkcs11.C_Finalize();
+  } catch (error) {
+    if (numberOf(error) === undefined) throw error;
+  }
+}
+
+function signBatch({ scheme, digests, milliseconds }: SignRequest): WorkerReply {
+  const end = performance.now() + milliseconds;
+  for (const [index, digest] of digests.entries()) {
+    if (performance.now() >= end) break;
+    try {
+      if (loaded === undefined || open === undefined) throw new Error('No PKCS#11 session is open');
+      const signature = signDigest(loaded.binding, loaded.pkcs11, open, scheme, digest);
+      port.postMessage({ type: 'signed', index, signature } satisfies WorkerPart);
+    } catch (error) {
+      const failure = failureOf(error);
+      if (failure.returnValue?.kind === 'session') return { type: 'batch-ended', lost: { index, failure } };
+      port.postMessage({ type: 'not-signed', index, failure } satisfies WorkerPart);
+    }
+  }
+  return { type: 'batch-ended' };
+}
+
+function close({ finalize: last }: CloseRequest): void {
+  if (loaded === undefined) return;
+  if (open !== undefined) {
+    try {
+      loaded.pkcs11.C_CloseSession(open.session);
+    } catch (error) {
+      // A session that is gone is closed.
+      if (numberOf(error) === undefined) throw error;
+    }
+  }
+  if (last) finalize(loaded.pkcs11);
+  loaded.pkcs11.close();
+}

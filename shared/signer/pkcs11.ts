@@ -1,0 +1,363 @@
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { MintmarkError } from '../errors.ts';
+import { Pkcs11Library } from './pkcs11-library.ts';
+import { digestLength } from './pkcs11-mechanism.ts';
+import type { Failure, WorkerReply } from './pkcs11-messages.ts';
+import { refusesPin } from './pkcs11-return-values.ts';
+import { Pkcs11Thread } from './pkcs11-thread.ts';
+import { type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
+import type { Signer, SignatureScheme, SignResult } from './port.ts';
+
+export interface Pkcs11SignerOptions {
+  /** `pkcs11:token=...;object=...;type=private` */
+  readonly uri: string;
+  /** The PKCS#11 library's path. */
+  readonly library: string;
+  /**
+   * UTF-8 (CloudHSM: `user:password`). Copied, and kept while the signer is open: a session that is lost after an idle
+   * time is opened again without asking KMS. The caller may overwrite its own.
+   */
+  readonly pin: Uint8Array;
+  /** The issuer certificate's public key; the HSM must hold its private key. */
+  readonly certificatePublicKey: KeyObject;
+  /** Default: ECDSA with the hash of the curve's size, RSA PKCS#1 v1.5 with SHA-256. */
+  readonly scheme?: SignatureScheme;
+  /** pkcs11-worker.ts, or its bundle. */
+  readonly workerUrl: URL;
+  /** When opening must be done, in milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+export interface Pkcs11Signer extends Signer {
+  /**
+   * The HSM has been asked something whose deadline is past, and has not answered yet. Until it does, `sign` answers
+   * SIGNER_UNAVAILABLE at once. A thread that is blocked in a PKCS#11 call cannot be ended, so a function that sees
+   * this exits its process.
+   */
+  readonly stuck: boolean;
+  /** How often the session was lost and opened again. */
+  readonly recoveries: number;
+}
+
+/** Longest time that closing waits for C_Finalize before it leaves the thread behind. */
+const CLOSE_MILLISECONDS = 5_000;
+/** The longest delay that setTimeout takes. */
+const TIMER_LIMIT_MILLISECONDS = 2 ** 31 - 1;
+
+/**
+ * Loads the library, logs in and finds the key, all in a worker.
+ *
+ * @throws MintmarkError SIGNER_MISCONFIGURED (URI, library, PIN, key, certificate), SIGNER_UNAVAILABLE,
+ *   SIGNER_DEADLINE (the thread is left behind in the library: exit the process). After a refused PIN do not open
+ *   again with the same one: HSMs lock users out after a few.
+ */
+export async function openPkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
+  const key = parsePkcs11Uri(options.uri);
+  if (key.object === undefined && key.id === undefined) {
+    throw new MintmarkError('SIGNER_MISCONFIGURED', 'The signer URI must name the key by object, id or both.');
+  }
+  if (key.type !== undefined && key.type !== 'private') {
+    throw new MintmarkError('SIGNER_MISCONFIGURED', 'The signer URI must have type=private, or no type.');
+  }
+  const scheme = options.scheme ?? defaultScheme(options.certificatePublicKey);
+  checkScheme(scheme, options.certificatePublicKey);
+
+  const signer = new OpenPkcs11Signer(options, key, scheme);
+  const failure = await signer.open(options.deadline);
+  if (failure !== undefined) {
+    await signer.close();
+    throw failure;
+  }
+  return signer;
+}
+
+function defaultScheme(publicKey: KeyObject): SignatureScheme {
+  if (publicKey.asymmetricKeyType === 'rsa') return { algorithm: 'rsa-pkcs1-v1_5', hash: 'sha256' };
+  return { algorithm: 'ecdsa', hash: curveHash(publicKey) === 'sha384' ? 'sha384' : 'sha256' };
+}
+
+/** The hash of the curve's size (RFC 5480 section 4). */
+function curveHash(publicKey: KeyObject): 'sha256' | 'sha384' | undefined {
+  const curve = publicKey.asymmetricKeyDetails?.namedCurve;
+  return curve === 'prime256v1' ? 'sha256' : curve === 'secp384r1' ? 'sha384' : undefined;
+}
+
+function checkScheme(scheme: SignatureScheme, publicKey: KeyObject): void {
+  const keyType = scheme.algorithm === 'ecdsa' ? 'ec' : 'rsa';
+  if (publicKey.asymmetricKeyType !== keyType) {
+    throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer's key cannot sign with ${scheme.algorithm}.`);
+  }
+  if (keyType === 'ec') {
+    const hash = curveHash(publicKey);
+    if (hash === undefined) throw new MintmarkError('SIGNER_MISCONFIGURED', "The issuer's curve is not P-256 or P-384.");
+    // How a digest longer than the curve's order is cut is left to the token by PKCS#11 v2.40.
+    if (digestLength(scheme.hash) > digestLength(hash)) {
+      throw new MintmarkError('SIGNER_MISCONFIGURED', `${scheme.hash} is longer than the order of the issuer's curve.`);
+    }
+  }
+}
+
+/** A promise for a moment, with a way to forget it. */
+function expiry(milliseconds: number): { readonly expired: Promise<'expired'>; cancel(): void } {
+  const { promise: expired, resolve } = Promise.withResolvers<'expired'>();
+  const delay = Math.min(Math.max(milliseconds, 0), TIMER_LIMIT_MILLISECONDS);
+  const timer = setTimeout(() => resolve('expired'), delay);
+  return { expired, cancel: () => clearTimeout(timer) };
+}
+
+class OpenPkcs11Signer implements Pkcs11Signer {
+  readonly uri: string;
+  readonly scheme: SignatureScheme;
+  readonly publicKey: KeyObject;
+
+  readonly #key: Pkcs11Uri;
+  readonly #path: string;
+  readonly #library: Pkcs11Library;
+  readonly #workerUrl: URL;
+  readonly #now: () => number;
+  readonly #pin: Uint8Array;
+  #thread: Pkcs11Thread;
+  #sessionOpen = false;
+  /** The library's initialisation that the session belongs to, or was tried in. */
+  #initialisation: number | undefined;
+  #overdue = false;
+  #recoveries = 0;
+  /** Why there will be no further login, where another could lock the user out. */
+  #pinRefused: MintmarkError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: Pkcs11SignerOptions, key: Pkcs11Uri, scheme: SignatureScheme) {
+    this.uri = options.uri;
+    this.scheme = scheme;
+    this.publicKey = options.certificatePublicKey;
+    this.#key = key;
+    this.#path = options.library;
+    this.#library = Pkcs11Library.at(options.library);
+    this.#workerUrl = options.workerUrl;
+    this.#now = options.now;
+    this.#pin = Uint8Array.from(options.pin);
+    this.#library.enter();
+    this.#thread = new Pkcs11Thread(options.workerUrl);
+  }
+
+  get stuck(): boolean {
+    return this.#overdue;
+  }
+
+  get recoveries(): number {
+    return this.#recoveries;
+  }
+
+  /** @returns why it could not be opened */
+  open(deadline: number): Promise<MintmarkError | undefined> {
+    return this.#inTurn(deadline, (expired) => this.#openSession(expired));
+  }
+
+  async sign(digests: readonly Uint8Array[], deadline: number): Promise<SignResult[]> {
+    const results: (SignResult | undefined)[] = digests.map((digest) => this.#refuseDigest(digest));
+    const failure = await this.#inTurn(deadline, (expired) => this.#signAll(digests, results, deadline, expired));
+    // A copy: what a late worker still puts into `results` is nobody's answer any more.
+    return results.map((result) => result ?? { error: failure ?? unavailable('The PKCS#11 worker left a digest out.') });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  #refuseDigest(digest: Uint8Array): SignResult | undefined {
+    const length = digestLength(this.scheme.hash);
+    if (digest.length === length) return undefined;
+    const message = `A ${this.scheme.hash} digest has ${length} bytes, not ${digest.length}.`;
+    return { error: new MintmarkError('INTERNAL', message) };
+  }
+
+  /**
+   * Run something against the library when it is free, unless there is a reason not to, or the deadline comes first.
+   *
+   * @returns the reason, the lateness or what `run` says went wrong
+   */
+  async #inTurn(
+    deadline: number,
+    run: (expired: Promise<'expired'>) => Promise<MintmarkError | undefined>,
+  ): Promise<MintmarkError | undefined> {
+    const refusal = this.#refusal(deadline);
+    if (refusal !== undefined) return refusal;
+    const { expired, cancel } = expiry(deadline - this.#now());
+    try {
+      const release = await this.#library.takeTurn(expired);
+      if (release === undefined) return pastDeadline();
+      try {
+        // Much may have happened in the meantime.
+        return this.#refusal(deadline) ?? (await run(expired));
+      } finally {
+        release();
+      }
+    } finally {
+      cancel();
+    }
+  }
+
+  #refusal(deadline: number): MintmarkError | undefined {
+    if (this.#closing !== undefined) return unavailable('The signer is closed.');
+    if (this.#pinRefused !== undefined) return this.#pinRefused;
+    if (this.#overdue) return unavailable('The HSM has still not answered an earlier call.');
+    if (deadline <= this.#now()) return pastDeadline();
+    return undefined;
+  }
+
+  /** @returns the error of every digest that has no result of its own */
+  async #signAll(
+    digests: readonly Uint8Array[],
+    results: (SignResult | undefined)[],
+    deadline: number,
+    expired: Promise<'expired'>,
+  ): Promise<MintmarkError | undefined> {
+    let lostAt: number | undefined;
+    for (;;) {
+      const left = [...digests.keys()].filter((index) => results[index] === undefined);
+      if (left.length === 0) return undefined;
+      if (!this.#sessionOpen || this.#thread.dead) {
+        const failure = await this.#openSession(expired);
+        if (failure !== undefined) return failure;
+      }
+      const reply = await this.#ask(expired, () =>
+        this.#thread.ask(
+          {
+            type: 'sign',
+            scheme: this.scheme,
+            digests: left.map((index) => digests[index] as Uint8Array),
+            milliseconds: deadline - this.#now(),
+          },
+          {
+            onPart: (part) => {
+              const index = left[part.index] as number;
+              results[index] = part.type === 'signed' ? { signature: part.signature } : { error: errorOf(part.failure) };
+            },
+          },
+        ),
+      );
+      if (reply instanceof MintmarkError) return reply;
+      if (reply.type !== 'batch-ended') return unexpected(reply);
+      if (reply.lost === undefined) return pastDeadline();
+      // Each digest is tried once more in a new session; one that loses that too speaks for all that are left.
+      const index = left[reply.lost.index] as number;
+      if (index === lostAt) return errorOf(reply.lost.failure);
+      lostAt = index;
+    }
+  }
+
+  /**
+   * A new session, in a library that is initialised anew when this signer has tried its present initialisation before:
+   * only that brings back a connection that died. @returns why there is none
+   */
+  async #openSession(expired: Promise<'expired'>): Promise<MintmarkError | undefined> {
+    if (this.#thread.dead) this.#thread = new Pkcs11Thread(this.#workerUrl);
+    const again = this.#initialisation !== undefined;
+    const restart = again && this.#initialisation === this.#library.initialisation;
+    if (restart) this.#library.initialisation += 1;
+    this.#initialisation = this.#library.initialisation;
+    const pin = Uint8Array.from(this.#pin);
+    const reply = await this.#ask(expired, () =>
+      this.#thread.ask({ type: 'open', library: this.#path, key: this.#key, pin, restart }, { transfer: [pin.buffer] }),
+    );
+    if (reply instanceof MintmarkError) return reply;
+    if (reply.type === 'opened') {
+      if (again) this.#recoveries += 1;
+      return undefined;
+    }
+    return reply.type === 'refused' ? errorOf(reply.failure) : unexpected(reply);
+  }
+
+  /**
+   * Ask the thread and wait until `expired`. What the reply says of the session is noted whenever it comes, so that a
+   * thread that was late can be used again.
+   */
+  async #ask(
+    expired: Promise<'expired'>,
+    ask: () => Promise<WorkerReply>,
+  ): Promise<WorkerReply | MintmarkError> {
+    const replied = ask().then(
+      (reply) => this.#note(reply),
+      (error: unknown) => {
+        this.#overdue = false;
+        this.#sessionOpen = false;
+        return error instanceof MintmarkError ? error : unavailable('The PKCS#11 worker could not be asked.', error);
+      },
+    );
+    const outcome = await Promise.race([replied, expired]);
+    if (outcome !== 'expired') return outcome;
+    this.#overdue = this.#thread.busy;
+    return pastDeadline();
+  }
+
+  #note(reply: WorkerReply): WorkerReply | MintmarkError {
+    this.#overdue = false;
+    switch (reply.type) {
+      case 'opened':
+        if (!isSameKey(reply.publicKey, this.publicKey)) {
+          const message = "The HSM's key is not the one in the issuer's certificate.";
+          return new MintmarkError('SIGNER_MISCONFIGURED', message);
+        }
+        this.#sessionOpen = true;
+        return reply;
+      case 'refused': {
+        this.#sessionOpen = false;
+        const { returnValue } = reply.failure;
+        if (returnValue !== undefined && refusesPin(returnValue)) {
+          this.#pinRefused = errorOf(reply.failure);
+          this.#pin.fill(0);
+        }
+        return reply;
+      }
+      case 'batch-ended':
+        if (reply.lost !== undefined) this.#sessionOpen = false;
+        return reply;
+      case 'closed':
+        return reply;
+    }
+  }
+
+  async #shutDown(): Promise<void> {
+    const { expired, cancel } = expiry(CLOSE_MILLISECONDS);
+    try {
+      const release = this.#overdue ? undefined : await this.#library.takeTurn(expired);
+      const last = this.#library.leave();
+      if (release !== undefined) {
+        if (!this.#thread.dead && !this.#thread.busy) {
+          const closed = this.#thread.ask({ type: 'close', finalize: last }).then(() => this.#thread.ended);
+          // A thread that dies while it closes has closed.
+          await Promise.race([closed.catch(() => undefined), expired]);
+        }
+        release();
+      }
+      // Not waited for: when it is blocked in the library, that may take as long as the library likes.
+      if (!this.#thread.dead) void this.#thread.end();
+    } finally {
+      this.#pin.fill(0);
+      cancel();
+    }
+  }
+}
+
+function isSameKey(subjectPublicKeyInfo: Uint8Array, publicKey: KeyObject): boolean {
+  return createPublicKey({ key: Buffer.from(subjectPublicKeyInfo), format: 'der', type: 'spki' }).equals(publicKey);
+}
+
+function errorOf({ code, message }: Failure): MintmarkError {
+  return new MintmarkError(code, message);
+}
+
+function pastDeadline(): MintmarkError {
+  return new MintmarkError('SIGNER_DEADLINE', 'The HSM did not answer by the deadline.');
+}
+
+function unavailable(message: string, cause?: unknown): MintmarkError {
+  return new MintmarkError('SIGNER_UNAVAILABLE', message, { cause });
+}
+
+function unexpected(reply: WorkerReply): MintmarkError {
+  return new MintmarkError('INTERNAL', `The PKCS#11 worker answered ${reply.type} to something else.`);
+}
