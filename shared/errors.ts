@@ -12,15 +12,18 @@
 export type Disposition = 'reject-final' | 'reject-reopenable' | 'fail' | 'retry';
 
 /** What a row in `failures` is filed under. */
-export type FailureClass =
-  | 'transient-exhausted'
-  | 'signer'
-  | 'store'
-  | 'misconfiguration'
-  | 'unreadable'
-  | 'unauthorised'
-  | 'crashed'
-  | 'bug';
+export const failureClasses = [
+  'transient-exhausted',
+  'signer',
+  'store',
+  'misconfiguration',
+  'unreadable',
+  'unauthorised',
+  'crashed',
+  'bug',
+] as const;
+
+export type FailureClass = (typeof failureClasses)[number];
 
 interface ErrorKind {
   readonly disposition: Disposition;

@@ -1,7 +1,7 @@
 import { MintmarkError } from '../errors.ts';
 import { refusingBadEncoding } from './csr-encoding-error.ts';
 import { checkSignatureFitsKey, readSignatureAlgorithm, type SignatureAlgorithm } from './csr-signature-algorithm.ts';
-import { contextConstructed, DerReader } from './der-reader.ts';
+import { constructedTag, DerReader, tags } from './der-reader.ts';
 import { type DistinguishedName, readDistinguishedName } from './distinguished-name.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 import { type PublicKey, readSubjectPublicKeyInfo } from './public-key.ts';
@@ -48,6 +48,10 @@ function notDecodable(message: string): MintmarkError {
   return new MintmarkError('CSR_NOT_DECODABLE', message);
 }
 
+function tooManyBytes(der: Uint8Array): MintmarkError {
+  return tooLarge(`The CSR is ${der.length} bytes of DER; at most ${maximumCsrBytes} are read.`);
+}
+
 function tooLarge(message: string): MintmarkError {
   return new MintmarkError('CSR_TOO_LARGE', message);
 }
@@ -81,6 +85,7 @@ function decodeBase64(text: string): Uint8Array {
   if (bytes.length === 0 || bytes.toString('base64') !== base64) {
     throw notDecodable('The CSR is neither PEM nor canonical, padded base64.');
   }
+  if (bytes.length > maximumCsrBytes) throw tooManyBytes(bytes);
   return bytes;
 }
 
@@ -95,9 +100,10 @@ export function decodeCsr(csr: string): Uint8Array {
   }
   const text = csr.replace(/^\uFEFF/, '');
   const boundaries = [...text.matchAll(encapsulationBoundary)];
-  const der = decodeBase64(boundaries.length === 0 ? text : pemBody(text, boundaries));
-  if (der.length > maximumCsrBytes)
-    throw tooLarge(`The CSR is ${der.length} bytes of DER; at most ${maximumCsrBytes} are read.`);
+  const isPem = boundaries.length > 0;
+  const der = decodeBase64(isPem ? pemBody(text, boundaries) : text);
+  // Words are base64 too, as long as they are not too many or too few; no DER of a CSR begins as they decode.
+  if (!isPem && der[0] !== tags.sequence) throw notDecodable('The CSR is neither PEM nor the base64 of DER.');
   return der;
 }
 
@@ -150,7 +156,7 @@ function readAttribute(attributes: DerReader, into: Attributes): void {
 function readAttributes(info: DerReader): Attributes {
   const into: Attributes = { requestedExtensions: [], otherAttributes: [] };
   const offset = info.offset;
-  info.readSetOf((attributes) => readAttribute(attributes, into), contextConstructed(0));
+  info.readSetOf((attributes) => readAttribute(attributes, into), constructedTag(0));
   refuseTwice(info, offset, 'attribute', into.otherAttributes);
   refuseTwice(
     info,
@@ -203,8 +209,7 @@ function readCertificationRequestInfo(info: DerReader): Info {
  *   SIGNATURE_ALGORITHM_NOT_ALLOWED
  */
 export function parseCertificationRequest(der: Uint8Array): CertificationRequest {
-  if (der.length > maximumCsrBytes)
-    throw tooLarge(`The CSR is ${der.length} bytes of DER; at most ${maximumCsrBytes} are read.`);
+  if (der.length > maximumCsrBytes) throw tooManyBytes(der);
   return refusingBadEncoding('The CSR', () => {
     const reader = DerReader.ofInput(der);
     const request = reader.readSequence();

@@ -1,5 +1,5 @@
 import { MintmarkError } from '../errors.ts';
-import { contextConstructed, DerError, type DerReader, nameOfTag } from './der-reader.ts';
+import { constructedTag, DerError, type DerReader, nameOfTag } from './der-reader.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 import { describePublicKey, type PublicKey } from './public-key.ts';
 
@@ -66,7 +66,7 @@ function readMaskGenerationHash(reader: DerReader): HashAlgorithm {
 
 /** `[number] EXPLICIT`, where it is present. */
 function readTagged<T>(parameters: DerReader, number: number, read: (reader: DerReader) => T): T | undefined {
-  const tag = contextConstructed(number);
+  const tag = constructedTag(number);
   if (parameters.peekTag() !== tag) return undefined;
   const explicit = parameters.readConstructed(tag);
   const value = read(explicit);

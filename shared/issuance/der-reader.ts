@@ -69,10 +69,10 @@ export function nameOfTag(tag: number): string {
 }
 
 /** The identifier octet of `[number]` around, or in the place of, a constructed type. */
-export const contextConstructed = (number: number): number => 0xa0 | number;
+export const constructedTag = (number: number): number => 0xa0 | number;
 
 /** The identifier octet of `[number] IMPLICIT` in the place of a primitive type. */
-export const contextPrimitive = (number: number): number => 0x80 | number;
+export const primitiveTag = (number: number): number => 0x80 | number;
 
 const constructed = 0x20;
 /** EXTERNAL, EMBEDDED PDV, SEQUENCE, SET and CHARACTER STRING: the universal types that are always constructed. */
@@ -110,7 +110,7 @@ function firstArcs(subidentifier: number | bigint): string {
   return `2.${typeof subidentifier === 'bigint' ? subidentifier - 80n : subidentifier - 80}`;
 }
 
-export interface BitString {
+interface BitString {
   readonly bytes: Uint8Array;
   /** How many low bits of the last octet do not belong to the string: 0 to 7. */
   readonly unusedBits: number;

@@ -21,6 +21,7 @@ export type DistinguishedName = readonly RelativeDistinguishedName[];
  * names that existed before 2004 (RFC 5280 section 4.1.2.4), and readers disagree on what the first of them means.
  */
 function readAttributeValue(reader: DerReader): string {
+  const { offset } = reader;
   const tag = reader.peekTag();
   switch (tag) {
     case tags.utf8String:
@@ -34,8 +35,10 @@ function readAttributeValue(reader: DerReader): string {
     case undefined:
       throw reader.malformed('a name attribute without a value');
     default:
+      reader.readElement();
       throw reader.malformed(
         `${nameOfTag(tag)} where a name's UTF8String, PrintableString, IA5String or NumericString belongs`,
+        offset,
       );
   }
 }

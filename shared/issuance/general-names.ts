@@ -1,6 +1,6 @@
 import { SocketAddress } from 'node:net';
 import { refusingBadEncoding } from './csr-encoding-error.ts';
-import { contextConstructed, contextPrimitive, DerReader, nameOfTag } from './der-reader.ts';
+import { constructedTag, DerReader, nameOfTag, primitiveTag } from './der-reader.ts';
 import { type DistinguishedName, readDistinguishedName, refuseControlCharacters } from './distinguished-name.ts';
 
 /** RFC 5280 section 4.2.1.6; a text value is as written, with no case folded and no escape resolved. */
@@ -16,15 +16,15 @@ export type GeneralName =
   /** The whole encoding: nobody grants these, so nobody reads them. */
   | { readonly kind: 'x400Address' | 'ediPartyName'; readonly value: Uint8Array };
 
-const otherName = contextConstructed(0);
-const rfc822Name = contextPrimitive(1);
-const dNSName = contextPrimitive(2);
-const x400Address = contextConstructed(3);
-const directoryName = contextConstructed(4);
-const ediPartyName = contextConstructed(5);
-const uniformResourceIdentifier = contextPrimitive(6);
-const iPAddress = contextPrimitive(7);
-const registeredID = contextPrimitive(8);
+const otherName = constructedTag(0);
+const rfc822Name = primitiveTag(1);
+const dNSName = primitiveTag(2);
+const x400Address = constructedTag(3);
+const directoryName = constructedTag(4);
+const ediPartyName = constructedTag(5);
+const uniformResourceIdentifier = primitiveTag(6);
+const iPAddress = primitiveTag(7);
+const registeredID = primitiveTag(8);
 
 function readText(names: DerReader, tag: number): string {
   const offset = names.offset;
@@ -46,7 +46,7 @@ function readAddress(names: DerReader): string {
 function readOtherName(names: DerReader): GeneralName {
   const name = names.readConstructed(otherName);
   const typeId = name.readObjectIdentifier();
-  const explicit = name.readConstructed(contextConstructed(0));
+  const explicit = name.readConstructed(constructedTag(0));
   const value = explicit.readAny();
   explicit.expectEnd('otherName value');
   name.expectEnd('otherName');

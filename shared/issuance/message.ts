@@ -15,7 +15,7 @@ const requestMessage = z.strictObject({
   requestId: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'),
   deviceId: z.string().regex(deviceIdPattern, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -, first a letter or digit'),
   profile: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z 0-9 -'),
-  csr: z.string().min(1).max(maximumMessageBytes),
+  csr: z.string().max(maximumMessageBytes),
 });
 
 /** What a device enqueues. `csr` is PEM or the base64 of DER. */

@@ -2,17 +2,23 @@ import { Worker } from 'node:worker_threads';
 import { MintmarkError } from '../errors.ts';
 import type { WorkerPart, WorkerReply, WorkerRequest } from './pkcs11-messages.ts';
 
+interface Question {
+  readonly onPart: (part: WorkerPart) => void;
+  readonly resolve: (reply: WorkerReply) => void;
+  readonly reject: (error: Error) => void;
+}
+
 /**
  * The worker as the signer sees it: one question at a time, answered by one reply, with its parts before it.
  *
- * There is no way to end a thread that is blocked in a PKCS#11 call: `terminate` takes effect when the call returns.
- * So nobody here waits for a thread to end without a limit; a process with a blocked one must exit (process.exit
- * works meanwhile).
+ * There is no way to end a thread that is blocked in a PKCS#11 call: `terminate` takes effect when the call returns, and
+ * so does `process.exit`, which waits for its threads. So nobody here waits for a thread to end without a limit, and
+ * only SIGKILL ends a process with a blocked one.
  */
 export class Pkcs11Thread {
   readonly #worker: Worker;
   readonly #ended: Promise<void>;
-  #question: { onPart: (part: WorkerPart) => void; resolve: (reply: WorkerReply) => void; reject: (error: Error) => void } | undefined;
+  #question: Question | undefined;
   #dead: MintmarkError | undefined;
 
   /** @param workerUrl pkcs11-worker.ts, or the bundle made of it */
@@ -54,10 +60,9 @@ export class Pkcs11Thread {
     });
   }
 
-  /** Let go of it: it ends now, or when the PKCS#11 call that it is in returns. Resolves when it has ended. */
-  end(): Promise<void> {
+  /** Let go of it: it ends now, or when the PKCS#11 call that it is in returns. */
+  abandon(): void {
     void this.#worker.terminate();
-    return this.#ended;
   }
 
   get ended(): Promise<void> {

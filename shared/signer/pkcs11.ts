@@ -33,8 +33,8 @@ export interface Pkcs11SignerOptions {
 export interface Pkcs11Signer extends Signer {
   /**
    * The HSM has been asked something whose deadline is past, and has not answered yet. Until it does, `sign` answers
-   * SIGNER_UNAVAILABLE at once. A thread that is blocked in a PKCS#11 call cannot be ended, so a function that sees
-   * this exits its process.
+   * SIGNER_UNAVAILABLE at once. A thread that is blocked in a PKCS#11 call cannot be ended, and process.exit waits for
+   * it: a process that will not wait ends itself with SIGKILL.
    */
   readonly stuck: boolean;
   /** How often the session was lost and opened again. */
@@ -50,7 +50,7 @@ const TIMER_LIMIT_MILLISECONDS = 2 ** 31 - 1;
  * Loads the library, logs in and finds the key, all in a worker.
  *
  * @throws MintmarkError SIGNER_MISCONFIGURED (URI, library, PIN, key, certificate), SIGNER_UNAVAILABLE,
- *   SIGNER_DEADLINE (the thread is left behind in the library: exit the process). After a refused PIN do not open
+ *   SIGNER_DEADLINE (the thread is left behind in the library, see `stuck`). After a refused PIN do not open
  *   again with the same one: HSMs lock users out after a few.
  */
 export async function openPkcs11Signer(options: Pkcs11SignerOptions): Promise<Pkcs11Signer> {
@@ -334,7 +334,7 @@ class OpenPkcs11Signer implements Pkcs11Signer {
         release();
       }
       // Not waited for: when it is blocked in the library, that may take as long as the library likes.
-      if (!this.#thread.dead) void this.#thread.end();
+      if (!this.#thread.dead) this.#thread.abandon();
     } finally {
       this.#pin.fill(0);
       cancel();

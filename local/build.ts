@@ -1,0 +1,139 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
+
+import { build as bundle, type OutputFile } from 'esbuild';
+
+const repository = dirname(import.meta.dirname);
+
+/**
+ * The functions that sign with a CA key: each bundle gets the PKCS#11 worker beside it, since the worker is a thread
+ * with a file of its own, and the profiles. Nothing of @peculiar may be in them: its codec is for what is not per
+ * certificate.
+ */
+const functionsThatSign: ReadonlySet<string> = new Set(['issue']);
+
+/** Some CommonJS dependencies call `require` at run time, which an ES module does not have. */
+const requireForCommonJs =
+  "import { createRequire as createRequireForBundle } from 'node:module'; const require = createRequireForBundle(import.meta.url);";
+
+export interface BuiltFunction {
+  readonly name: string;
+  /** dist/<name>, absolute. */
+  readonly folder: string;
+  /** Size of each file in it that is loaded, in bytes; source maps and profiles are not. */
+  readonly bundles: Readonly<Record<string, number>>;
+}
+
+/**
+ * Bundles every functions/<name>.ts into dist/<name>/index.mjs, alike for AWS, LocalStack and the embedded cloud. Files
+ * whose content stays the same are left alone and the others are replaced whole, so that a build does not disturb what
+ * already runs from dist. Folders in dist that no function stands behind are removed.
+ *
+ * @throws {Error} esbuild's, or a sentence about what may not be in a bundle
+ */
+export async function build(project: string = repository): Promise<BuiltFunction[]> {
+  const dist = join(project, 'dist');
+  const names = (await listed(join(project, 'functions')))
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+    .map((name) => name.slice(0, -'.ts'.length))
+    .sort();
+  const built = await Promise.all(names.map((name) => buildFunction(project, name, join(dist, name))));
+  await removeAllBut(dist, new Set(names));
+  return built;
+}
+
+async function buildFunction(project: string, name: string, folder: string): Promise<BuiltFunction> {
+  const signs = functionsThatSign.has(name);
+  const entryPoints = [{ in: join(project, 'functions', `${name}.ts`), out: 'index' }];
+  if (signs) entryPoints.push({ in: join(project, 'shared', 'signer', 'pkcs11-worker.ts'), out: 'pkcs11-worker' });
+  const { outputFiles, metafile } = await bundle({
+    entryPoints,
+    outdir: folder,
+    absWorkingDir: project,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    minify: false,
+    sourcemap: 'linked',
+    external: ['pkcs11js'],
+    banner: { js: requireForCommonJs },
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  });
+
+  const files = new Map(outputFiles.map((file: OutputFile) => [relative(folder, file.path), file.contents]));
+  if (signs) {
+    refuseInBundle(name, '@peculiar/', Object.keys(metafile.inputs));
+    for (const [path, contents] of await readProfiles(project)) files.set(path, contents);
+  }
+  for (const [path, contents] of files) await replace(join(folder, path), contents);
+  await removeAllBut(folder, new Set([...files.keys()].map((path) => path.split('/')[0] ?? path)));
+  await removeAllBut(join(folder, 'profiles'), new Set([...files.keys()].map((path) => path.split('/')[1] ?? '')));
+
+  const bundles = [...files]
+    .filter(([path]) => path.endsWith('.mjs'))
+    .map(([path, contents]) => [path, contents.length]);
+  return { name, folder, bundles: Object.fromEntries(bundles) as Record<string, number> };
+}
+
+function refuseInBundle(name: string, scope: string, inputs: readonly string[]): void {
+  const found = inputs.find((path) => path.includes(`node_modules/${scope}`));
+  if (found === undefined) return;
+  throw new Error(
+    `functions/${name}.ts bundles ${found}: ${scope}* is too slow for the issuing path and must not be imported on it.`,
+  );
+}
+
+async function readProfiles(project: string): Promise<[string, Uint8Array][]> {
+  const names = (await listed(join(project, 'profiles'))).filter((name) => name.endsWith('.yaml'));
+  return Promise.all(
+    names.map(
+      async (name): Promise<[string, Uint8Array]> => [
+        join('profiles', name),
+        await readFile(join(project, 'profiles', name)),
+      ],
+    ),
+  );
+}
+
+async function listed(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+async function replace(path: string, contents: Uint8Array): Promise<void> {
+  const before = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (before?.equals(contents) === true) return;
+  await mkdir(dirname(path), { recursive: true });
+  const unfinished = `${path}.${process.pid}`;
+  await writeFile(unfinished, contents);
+  await rename(unfinished, path);
+}
+
+async function removeAllBut(folder: string, kept: ReadonlySet<string>): Promise<void> {
+  for (const name of await listed(folder)) {
+    if (!kept.has(name)) await rm(join(folder, name), { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  try {
+    for (const { name, bundles } of await build()) {
+      const sizes = Object.entries(bundles).map(([path, size]) => `${path} ${(size / 1024).toFixed(0)} KB`);
+      console.log(`dist/${name}: ${sizes.join(', ')}`);
+    }
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
