@@ -1,4 +1,4 @@
-import { contextConstructed, DerReader, tags } from './der-reader.ts';
+import { constructedTag, DerReader, tags } from './der-reader.ts';
 
 export interface Extension {
   readonly extnID: string;
@@ -30,7 +30,7 @@ export function readTbsCertificate(der: Uint8Array): TbsCertificate {
   const outer = DerReader.ofContents(der);
   const fields = outer.readSequence();
   outer.expectEnd('TBSCertificate');
-  const version = fields.peekTag() === contextConstructed(0) ? readVersion(fields) : 0;
+  const version = fields.peekTag() === constructedTag(0) ? readVersion(fields) : 0;
   const serialNumber = fields.readInteger();
   const signature = fields.readElement(tags.sequence);
   const issuer = fields.readElement(tags.sequence);
@@ -40,7 +40,7 @@ export function readTbsCertificate(der: Uint8Array): TbsCertificate {
   validity.expectEnd('Validity');
   const subject = fields.readElement(tags.sequence);
   const subjectPublicKeyInfo = fields.readElement(tags.sequence);
-  const extensions = fields.peekTag() === contextConstructed(3) ? readExtensions(fields) : [];
+  const extensions = fields.peekTag() === constructedTag(3) ? readExtensions(fields) : [];
   fields.expectEnd('TBSCertificate');
   return {
     version,
@@ -56,14 +56,14 @@ export function readTbsCertificate(der: Uint8Array): TbsCertificate {
 }
 
 function readVersion(fields: DerReader): number {
-  const explicit = fields.readConstructed(contextConstructed(0));
+  const explicit = fields.readConstructed(constructedTag(0));
   const version = explicit.readSmallInteger();
   explicit.expectEnd('version');
   return version;
 }
 
 function readExtensions(fields: DerReader): Extension[] {
-  const explicit = fields.readConstructed(contextConstructed(3));
+  const explicit = fields.readConstructed(constructedTag(3));
   const list = explicit.readSequence();
   explicit.expectEnd('extensions');
   const extensions: Extension[] = [];

@@ -1,0 +1,96 @@
+import * as z from 'zod';
+import type { Answer } from './aws-error.ts';
+import { awsError } from './aws-error.ts';
+import type { EventSourceMapping } from './event-source-mapping.ts';
+import type { Service } from './gateway.ts';
+
+const update = z.strictObject({ Enabled: z.boolean().optional(), FunctionName: z.string().optional() });
+
+const path = /^\/2015-03-31\/event-source-mappings\/?(?<uuid>[^/]+)?\/?$/;
+
+/**
+ * The part of Lambda's API that the project's own functions call: GetEventSourceMapping, ListEventSourceMappings, and
+ * UpdateEventSourceMapping as far as pausing and resuming goes (AWS Lambda API reference).
+ *
+ * @param mappings may be filled later
+ */
+export function lambdaService(mappings: readonly EventSourceMapping[]): Service {
+  return async ({ method, url, body }) => {
+    const { pathname, searchParams } = new URL(url, 'http://localhost');
+    const found = path.exec(pathname);
+    const uuid = found?.groups?.['uuid'];
+
+    if (found !== null && uuid === undefined && method === 'GET') {
+      const [eventSource, functionName] = [searchParams.get('EventSourceArn'), searchParams.get('FunctionName')];
+      const listed = mappings.filter(
+        ({ options }) =>
+          (eventSource === null || options.eventSourceArn === eventSource) &&
+          (functionName === null || isCalled(options.functionArn, functionName)),
+      );
+      return json(200, { EventSourceMappings: listed.map(configuration) });
+    }
+    if (uuid === undefined || (method !== 'GET' && method !== 'PUT')) {
+      const message = `The embedded cloud does not implement ${method} ${pathname} of Lambda's API.`;
+      return awsError('restJson', 501, 'NotImplemented', message);
+    }
+    const mapping = mappings.find(({ options }) => options.uuid === uuid);
+    if (mapping === undefined) {
+      return awsError('restJson', 404, 'ResourceNotFoundException', 'The resource you requested does not exist.');
+    }
+    return method === 'GET' ? json(200, configuration(mapping)) : updateMapping(mapping, body);
+  };
+}
+
+function updateMapping(mapping: EventSourceMapping, body: Buffer): Answer {
+  const asked = update.safeParse(parseJson(body));
+  if (!asked.success) {
+    const message = `The embedded cloud changes nothing of a mapping but Enabled: ${z.prettifyError(asked.error)}`;
+    return awsError('restJson', 400, 'InvalidParameterValueException', message);
+  }
+  const { Enabled: enabled, FunctionName: functionName } = asked.data;
+  if (functionName !== undefined && !isCalled(mapping.options.functionArn, functionName)) {
+    const message = 'The embedded cloud does not give a mapping another function.';
+    return awsError('restJson', 400, 'InvalidParameterValueException', message);
+  }
+  if (mapping.state === 'Disabling') {
+    const message = `Cannot update the event source mapping with UUID ${mapping.options.uuid} because it is in use.`;
+    return awsError('restJson', 400, 'ResourceInUseException', message);
+  }
+  if (enabled === true) mapping.enable();
+  if (enabled === false) mapping.disable();
+  return json(202, configuration(mapping));
+}
+
+function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    // Not an object either, which the caller answers for.
+    return undefined;
+  }
+}
+
+function isCalled(functionArn: string, nameOrArn: string): boolean {
+  return functionArn === nameOrArn || functionArn.endsWith(`:${nameOrArn}`);
+}
+
+function configuration(mapping: EventSourceMapping): Record<string, unknown> {
+  const { uuid, eventSourceArn, functionArn, batchSize, maximumConcurrency, reportBatchItemFailures } = mapping.options;
+  return {
+    UUID: uuid,
+    BatchSize: batchSize,
+    MaximumBatchingWindowInSeconds: 0,
+    EventSourceArn: eventSourceArn,
+    FunctionArn: functionArn,
+    FunctionResponseTypes: reportBatchItemFailures ? ['ReportBatchItemFailures'] : [],
+    LastModified: mapping.lastModified / 1000,
+    LastProcessingResult: mapping.lastProcessingResult,
+    ScalingConfig: { MaximumConcurrency: maximumConcurrency },
+    State: mapping.state,
+    StateTransitionReason: 'USER_INITIATED',
+  };
+}
+
+function json(status: number, content: unknown): Answer {
+  return { status, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(content)) };
+}

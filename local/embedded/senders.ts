@@ -1,0 +1,39 @@
+/**
+ * Which access key sent each message, so that SenderId names the sender as AWS's attested one does (fauxqs gives every
+ * message the same). A message is forgotten when it is deleted.
+ */
+export class Senders {
+  readonly #messages = new Map<string, { readonly senderId: string; readonly receiptHandles: Set<string> }>();
+  readonly #receipts = new Map<string, string>();
+  readonly #sending = new Set<Promise<void>>();
+
+  /** Runs a send; its messages' ids are known when `send` has resolved. */
+  async during<T extends { readonly messageIds: readonly string[] }>(senderId: string, send: Promise<T>): Promise<T> {
+    const noted = send.then(({ messageIds }) => {
+      for (const id of messageIds) this.#messages.set(id, { senderId, receiptHandles: new Set() });
+    });
+    // `send` itself is what the caller gets to see fail.
+    const settled = noted.catch(() => {}).finally(() => this.#sending.delete(settled));
+    this.#sending.add(settled);
+    await settled;
+    return send;
+  }
+
+  /** The sender of a message that was received; undefined for one that no client sent (a topic's). */
+  async of(messageId: string, receiptHandle: string): Promise<string | undefined> {
+    // A message can be received before the answer to its sender has come by; then its send is still among these.
+    if (!this.#messages.has(messageId)) await Promise.all(this.#sending);
+    const message = this.#messages.get(messageId);
+    if (message === undefined) return undefined;
+    message.receiptHandles.add(receiptHandle);
+    this.#receipts.set(receiptHandle, messageId);
+    return message.senderId;
+  }
+
+  forget(receiptHandle: string): void {
+    const messageId = this.#receipts.get(receiptHandle);
+    if (messageId === undefined) return;
+    for (const handle of this.#messages.get(messageId)?.receiptHandles ?? []) this.#receipts.delete(handle);
+    this.#messages.delete(messageId);
+  }
+}
