@@ -1,0 +1,3 @@
+/** The SoftHSM2 stub: AWS KMS and AWS CloudHSM v2 for a machine without AWS. */
+export type { LogEntry } from './server.ts';
+export { type Stub, startStub } from './start.ts';

@@ -1,0 +1,62 @@
+import type { AddressInfo } from 'node:net';
+import type { Admin } from './admin.ts';
+import { makeClusterCertificates } from './cloudhsm/certificates.ts';
+import type { Context } from './context.ts';
+import { type Seed, seed } from './seed.ts';
+import { createStubServer, type Log } from './server.ts';
+import { emptyState } from './state.ts';
+import { createSoftHsmToken, type SoftHsmOptions } from './token.ts';
+
+export interface StubOptions {
+  readonly token: SoftHsmOptions;
+  /** On 127.0.0.1; 0 takes a free one. */
+  readonly port: number;
+  readonly region: string;
+  readonly accountId: string;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly randomBytes: (length: number) => Buffer;
+  readonly log?: Log;
+}
+
+export interface Stub extends Seed {
+  /** Serves both KMS and CloudHSM v2, such as http://127.0.0.1:45123. */
+  readonly endpoint: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the stub with its first cluster, key store and sealing key. One at a time in a process. */
+export async function startStub(options: StubOptions): Promise<Stub> {
+  const token = createSoftHsmToken(options.token, options.randomBytes);
+  try {
+    const state = emptyState();
+    const context = (): Context => ({
+      region: options.region,
+      accountId: options.accountId,
+      now: options.now() + state.clockOffset,
+      randomBytes: options.randomBytes,
+      token,
+    });
+    const certificates = makeClusterCertificates(options.now(), options.randomBytes);
+    const admin: Admin = { state, seed: seed(state, certificates, context()), context };
+    const server = createStubServer(admin, options.log ?? (() => undefined));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(options.port, '127.0.0.1', resolve);
+    });
+    const { port } = server.address() as AddressInfo;
+    return {
+      ...admin.seed,
+      endpoint: `http://127.0.0.1:${port}`,
+      async stop() {
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        server.closeAllConnections();
+        await closed;
+        token.close();
+      },
+    };
+  } catch (error) {
+    token.close();
+    throw error;
+  }
+}
