@@ -96,7 +96,7 @@ export const errorKinds = {
   },
   CSR_TRUNCATED: {
     disposition: 'reject-final',
-    cure: 'The CSR ends before its own lengths say so; send it whole.',
+    cure: 'The CSR is cut short; send it whole.',
   },
   CSR_TRAILING_BYTES: {
     disposition: 'reject-final',
