@@ -4,7 +4,7 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import * as z from 'zod';
 import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
-import { MintmarkError } from '../shared/errors.ts';
+import { asMintmarkError, MintmarkError } from '../shared/errors.ts';
 import { announce } from '../shared/issuance/announce.ts';
 import type { Authority } from '../shared/issuance/authority.ts';
 import { issueBatch } from '../shared/issuance/issue-batch.ts';
@@ -19,7 +19,7 @@ import { type Issuer, Issuers } from '../shared/ledger/issuers.ts';
 import { Revocations } from '../shared/ledger/revocations.ts';
 import { RetryLater } from '../shared/queue/retry-later.ts';
 import { unsealPin } from '../shared/signer/pin.ts';
-import { openPkcs11Signer } from '../shared/signer/pkcs11.ts';
+import { openPkcs11Signer, type Pkcs11Signer } from '../shared/signer/pkcs11.ts';
 import type { Signer } from '../shared/signer/port.ts';
 
 /**
@@ -75,6 +75,13 @@ const authority: Authority = {
 /** What an invocation keeps for storing certificates and answering, after the signer's deadline (milliseconds). */
 const reserveAfterSigning = 5_000;
 
+/**
+ * What this process has asked the PKCS#11 library: a signer that is stuck, or one that never came back from opening, has
+ * left a thread in it.
+ */
+const opened: Pkcs11Signer[] = [];
+let openingIsStuck = false;
+
 /** At cold start, and when an issuer's row has changed: the PIN is unsealed by KMS and goes to the HSM's worker alone. */
 async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
   const { issuerId, clusterId, signerUri } = issuer;
@@ -87,7 +94,7 @@ async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadli
   }
   const pin = await unsealPin(kms, sealed, { clusterId, issuerId, stage: configuration.STAGE });
   try {
-    return await openPkcs11Signer({
+    const signer = await openPkcs11Signer({
       uri: signerUri,
       library: configuration.PKCS11_LIBRARY,
       pin,
@@ -96,6 +103,11 @@ async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadli
       deadline,
       now: Date.now,
     });
+    opened.push(signer);
+    return signer;
+  } catch (error) {
+    openingIsStuck ||= asMintmarkError(error).code === 'SIGNER_DEADLINE';
+    throw error;
   } finally {
     pin.fill(0);
   }
@@ -111,12 +123,15 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
     report(record, outcome);
     if (outcome === undefined || outcome.kind === 'retry') retried.push(record);
   }
-  await retryLater.postpone(retried, (error) => logger.warn('A message waits for its full visibility timeout.', error));
-  if (outcomes.some((outcome) => outcome.kind === 'retry' && outcome.error.code === 'SIGNER_DEADLINE')) {
-    // A thread blocked in the PKCS#11 library cannot be ended, only its process can. The messages that this batch has
-    // finished come back once more, and are answered from the ledger.
-    logger.error('The signer did not answer by its deadline: this execution environment ends.');
-    process.exit(1);
+  const isStuck = openingIsStuck || opened.some((signer) => signer.stuck);
+  await retryLater.postpone(isStuck ? event.Records : retried, (error) => {
+    logger.warn('A message waits for its full visibility timeout.', error);
+  });
+  if (isStuck) {
+    // A thread that is blocked in the PKCS#11 library cannot be ended, and process.exit waits for it; only a signal does
+    // not. The messages that this batch has finished come back once more, and are answered from the ledger.
+    logger.error('The PKCS#11 library does not return: this execution environment ends.');
+    process.kill(process.pid, 'SIGKILL');
   }
   return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 }

@@ -48,7 +48,7 @@ export type WorkerPart =
   | { readonly type: 'not-signed'; readonly index: number; readonly failure: Failure };
 
 export type WorkerReply =
-  | { readonly type: 'opened'; /** DER SubjectPublicKeyInfo */ readonly publicKey: Uint8Array }
+  | { readonly type: 'opened' /** DER SubjectPublicKeyInfo */; readonly publicKey: Uint8Array }
   | { readonly type: 'refused'; readonly failure: Failure }
   /** With `lost`, the session went at digest `lost.index`, and neither that nor any later one was answered. */
   | { readonly type: 'batch-ended'; readonly lost?: { readonly index: number; readonly failure: Failure } }

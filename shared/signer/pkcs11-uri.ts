@@ -36,12 +36,12 @@ const plainCharacters = /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&]*$/;
  */
 export function parsePkcs11Uri(uri: string): Pkcs11Uri {
   if (!uri.startsWith('pkcs11:')) throw misconfigured('must start with "pkcs11:"');
-  const [path = '', query] = splitOnce(uri.slice('pkcs11:'.length), '?');
+  const [path, query] = splitOnce(uri.slice('pkcs11:'.length), '?');
   if (query !== undefined) throw queryRefused(query);
 
   const attributes = new Map<string, string>();
   for (const attribute of path === '' ? [] : path.split(';')) {
-    const [name = '', value] = splitOnce(attribute, '=');
+    const [name, value] = splitOnce(attribute, '=');
     if (!/^[a-z][a-z0-9-]*$/.test(name) || value === undefined) {
       throw misconfigured('must be attributes of the form name=value, separated by ";"');
     }
@@ -66,7 +66,9 @@ export function parsePkcs11Uri(uri: string): Pkcs11Uri {
       if (!/^(0|[1-9][0-9]{0,14})$/.test(slotId)) throw misconfigured('has a slot-id that is not a decimal number');
       parsed.slotId = Number(slotId);
     } else {
-      throw misconfigured(`has an attribute that is not supported; these are: ${[...textAttributes, 'id', 'type', 'slot-id'].join(', ')}`);
+      throw misconfigured(
+        `has an attribute that is not supported; these are: ${[...textAttributes, 'id', 'type', 'slot-id'].join(', ')}`,
+      );
     }
   }
   return parsed;

@@ -7,7 +7,14 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
 import type { PKCS11 } from 'pkcs11js';
 import { MintmarkError } from '../errors.ts';
-import type { CloseRequest, OpenRequest, SignRequest, WorkerPart, WorkerReply, WorkerRequest } from './pkcs11-messages.ts';
+import type {
+  CloseRequest,
+  OpenRequest,
+  SignRequest,
+  WorkerPart,
+  WorkerReply,
+  WorkerRequest,
+} from './pkcs11-messages.ts';
 import {
   failureOf,
   numberOf,
@@ -72,13 +79,18 @@ async function openKey({ library, key, pin, restart }: OpenRequest): Promise<Wor
       open = openSession(binding, pkcs11, slot, key, pin);
       return { type: 'opened', publicKey: open.publicKey };
     }
-    if (search === TOKEN_SEARCHES) {
-      throw new MintmarkError('SIGNER_MISCONFIGURED', 'The PKCS#11 library has no token that the signer URI names.');
-    }
+    if (search === TOKEN_SEARCHES) throw noToken(pkcs11);
     await wait(TOKEN_SEARCH_PAUSE_MILLISECONDS);
     finalize(pkcs11);
     initialize(loaded);
   }
+}
+
+/** A library that shows other tokens is not the one that was meant; one that shows none has lost its HSM. */
+function noToken(pkcs11: PKCS11): MintmarkError {
+  return pkcs11.C_GetSlotList(true).length === 0
+    ? new MintmarkError('SIGNER_UNAVAILABLE', 'The PKCS#11 library shows no token at all: the HSM cannot be reached.')
+    : new MintmarkError('SIGNER_MISCONFIGURED', 'The PKCS#11 library has no token that the signer URI names.');
 }
 
 /** @throws MintmarkError SIGNER_MISCONFIGURED; what the dynamic loader says is worth reading, and holds no secret */
@@ -90,7 +102,9 @@ function load(library: string): Loaded {
     return { binding, pkcs11 };
   } catch (error) {
     const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
-    throw new MintmarkError('SIGNER_MISCONFIGURED', `The PKCS#11 library cannot be loaded: ${reason}`, { cause: error });
+    throw new MintmarkError('SIGNER_MISCONFIGURED', `The PKCS#11 library cannot be loaded: ${reason}`, {
+      cause: error,
+    });
   }
 }
 

@@ -6,7 +6,7 @@ import type { Failure, WorkerReply } from './pkcs11-messages.ts';
 import { refusesPin } from './pkcs11-return-values.ts';
 import { Pkcs11Thread } from './pkcs11-thread.ts';
 import { type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
-import type { Signer, SignatureScheme, SignResult } from './port.ts';
+import type { SignatureScheme, Signer, SignResult } from './port.ts';
 
 export interface Pkcs11SignerOptions {
   /** `pkcs11:token=...;object=...;type=private` */
@@ -91,7 +91,8 @@ function checkScheme(scheme: SignatureScheme, publicKey: KeyObject): void {
   }
   if (keyType === 'ec') {
     const hash = curveHash(publicKey);
-    if (hash === undefined) throw new MintmarkError('SIGNER_MISCONFIGURED', "The issuer's curve is not P-256 or P-384.");
+    if (hash === undefined)
+      throw new MintmarkError('SIGNER_MISCONFIGURED', "The issuer's curve is not P-256 or P-384.");
     // How a digest longer than the curve's order is cut is left to the token by PKCS#11 v2.40.
     if (digestLength(scheme.hash) > digestLength(hash)) {
       throw new MintmarkError('SIGNER_MISCONFIGURED', `${scheme.hash} is longer than the order of the issuer's curve.`);
@@ -100,7 +101,7 @@ function checkScheme(scheme: SignatureScheme, publicKey: KeyObject): void {
 }
 
 /** A promise for a moment, with a way to forget it. */
-function expiry(milliseconds: number): { readonly expired: Promise<'expired'>; cancel(): void } {
+function expiry(milliseconds: number): { readonly expired: Promise<'expired'>; readonly cancel: () => void } {
   const { promise: expired, resolve } = Promise.withResolvers<'expired'>();
   const delay = Math.min(Math.max(milliseconds, 0), TIMER_LIMIT_MILLISECONDS);
   const timer = setTimeout(() => resolve('expired'), delay);
@@ -159,7 +160,9 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     const results: (SignResult | undefined)[] = digests.map((digest) => this.#refuseDigest(digest));
     const failure = await this.#inTurn(deadline, (expired) => this.#signAll(digests, results, deadline, expired));
     // A copy: what a late worker still puts into `results` is nobody's answer any more.
-    return results.map((result) => result ?? { error: failure ?? unavailable('The PKCS#11 worker left a digest out.') });
+    return results.map(
+      (result) => result ?? { error: failure ?? unavailable('The PKCS#11 worker left a digest out.') },
+    );
   }
 
   close(): Promise<void> {
@@ -234,7 +237,8 @@ class OpenPkcs11Signer implements Pkcs11Signer {
           {
             onPart: (part) => {
               const index = left[part.index] as number;
-              results[index] = part.type === 'signed' ? { signature: part.signature } : { error: errorOf(part.failure) };
+              results[index] =
+                part.type === 'signed' ? { signature: part.signature } : { error: errorOf(part.failure) };
             },
           },
         ),
@@ -275,10 +279,7 @@ class OpenPkcs11Signer implements Pkcs11Signer {
    * Ask the thread and wait until `expired`. What the reply says of the session is noted whenever it comes, so that a
    * thread that was late can be used again.
    */
-  async #ask(
-    expired: Promise<'expired'>,
-    ask: () => Promise<WorkerReply>,
-  ): Promise<WorkerReply | MintmarkError> {
+  async #ask(expired: Promise<'expired'>, ask: () => Promise<WorkerReply>): Promise<WorkerReply | MintmarkError> {
     const replied = ask().then(
       (reply) => this.#note(reply),
       (error: unknown) => {

@@ -1,0 +1,304 @@
+/*
+ * A PKCS #11 library in front of the real one: it records every signature before the caller gets it, and can fail on
+ * demand. Chosen by library path, so nothing in production code knows of it. README.md beside this file says how to
+ * use it.
+ */
+#define _GNU_SOURCE
+#include "cryptoki.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The faults file is a few lines; a longer one is somebody's mistake. */
+#define FAULTS_LIMIT 4096
+/* The longest input of a C_Sign: an RSA-4096 block; digests are far below it. */
+#define DATA_LIMIT 1024
+
+static CK_FUNCTION_LIST real_list;
+static CK_FUNCTION_LIST shim_list;
+
+static void complain(const char *what, const char *detail) {
+  fprintf(stderr, "pkcs11-shim: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
+}
+
+/* --- the mechanism that each session's C_SignInit named, for the record of its C_Sign --- */
+
+struct operation {
+  CK_SESSION_HANDLE session;
+  CK_MECHANISM_TYPE mechanism;
+  struct operation *next;
+};
+
+static pthread_mutex_t operations_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct operation *operations;
+
+static int remember_mechanism(CK_SESSION_HANDLE session, CK_MECHANISM_TYPE mechanism) {
+  int remembered = 1;
+  pthread_mutex_lock(&operations_lock);
+  struct operation *operation = operations;
+  while (operation && operation->session != session) operation = operation->next;
+  if (!operation) {
+    operation = malloc(sizeof *operation);
+    if (operation) {
+      operation->session = session;
+      operation->next = operations;
+      operations = operation;
+    }
+  }
+  if (operation)
+    operation->mechanism = mechanism;
+  else
+    remembered = 0;
+  pthread_mutex_unlock(&operations_lock);
+  return remembered;
+}
+
+static CK_MECHANISM_TYPE mechanism_of(CK_SESSION_HANDLE session) {
+  CK_MECHANISM_TYPE mechanism = 0;
+  pthread_mutex_lock(&operations_lock);
+  for (struct operation *operation = operations; operation; operation = operation->next)
+    if (operation->session == session) mechanism = operation->mechanism;
+  pthread_mutex_unlock(&operations_lock);
+  return mechanism;
+}
+
+/* --- faults --- */
+
+static const char *const known_faults[] = {"busy",        "session-lost",    "device-removed",  "crash", "slow",
+                                           "reply-lost",  "corrupt",         "crash-after",     "hang-initialize"};
+
+static int is_known(const char *name) {
+  for (size_t i = 0; i < sizeof known_faults / sizeof *known_faults; i++)
+    if (strcmp(known_faults[i], name) == 0) return 1;
+  return 0;
+}
+
+/* What asking for a fault gives. */
+enum consumed { FAULT_ABSENT, FAULT_PRESENT, FAULT_UNREADABLE };
+
+/* Write the whole text over the file behind the descriptor. */
+static int overwrite(int descriptor, const char *text, size_t length) {
+  return pwrite(descriptor, text, length, 0) == (ssize_t)length && ftruncate(descriptor, (off_t)length) == 0;
+}
+
+/*
+ * Take one of the named fault from the faults file, under a lock, so that a count of 1 is one fault however many
+ * processes sign. `milliseconds` gets the line's third word, 0 without one.
+ */
+static enum consumed consume(const char *name, long *milliseconds) {
+  const char *path = getenv("PKCS11_SHIM_FAULTS");
+  if (!path || !*path) return FAULT_ABSENT;
+  int descriptor = open(path, O_RDWR | O_CLOEXEC);
+  if (descriptor < 0) {
+    if (errno == ENOENT) return FAULT_ABSENT;
+    complain("the faults file cannot be opened", strerror(errno));
+    return FAULT_UNREADABLE;
+  }
+  enum consumed result = FAULT_ABSENT;
+  char before[FAULTS_LIMIT + 1];
+  char after[FAULTS_LIMIT * 2];
+  size_t after_length = 0;
+  int changed = 0;
+  ssize_t length;
+  if (flock(descriptor, LOCK_EX) != 0 || (length = pread(descriptor, before, sizeof before, 0)) < 0 ||
+      length > FAULTS_LIMIT) {
+    complain("the faults file cannot be read, or is too long", NULL);
+    close(descriptor);
+    return FAULT_UNREADABLE;
+  }
+  before[length] = '\0';
+  char *rest = before;
+  for (char *line; (line = strsep(&rest, "\n"));) {
+    char fault[32];
+    long count;
+    long wait = 0;
+    if (*line == '\0') continue;
+    if (sscanf(line, "%31s %ld %ld", fault, &count, &wait) < 2 || !is_known(fault) || count < -1 || wait < 0) {
+      complain("not a line of a faults file (FAULT COUNT [MILLISECONDS])", line);
+      close(descriptor);
+      return FAULT_UNREADABLE;
+    }
+    if (result == FAULT_ABSENT && count != 0 && strcmp(fault, name) == 0) {
+      result = FAULT_PRESENT;
+      *milliseconds = wait;
+      if (count > 0) {
+        count--;
+        changed = 1;
+      }
+    }
+    int written =
+        snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld\n", fault, count, wait);
+    if (written < 0 || (size_t)written >= sizeof after - after_length) {
+      complain("the faults file is too long", NULL);
+      close(descriptor);
+      return FAULT_UNREADABLE;
+    }
+    after_length += (size_t)written;
+  }
+  if (changed && !overwrite(descriptor, after, after_length)) {
+    complain("the faults file cannot be written", strerror(errno));
+    result = FAULT_UNREADABLE;
+  }
+  close(descriptor); /* and with it the lock */
+  return result;
+}
+
+static void wait_milliseconds(long milliseconds) {
+  struct timespec left = {.tv_sec = milliseconds / 1000, .tv_nsec = (milliseconds % 1000) * 1000000L};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
+
+/* --- the record --- */
+
+/* One line, one write with O_APPEND: whole or absent, also between processes, and kept when this one is killed. */
+static int record(CK_MECHANISM_TYPE mechanism, const CK_BYTE *data, CK_ULONG data_length) {
+  char line[2 * DATA_LIMIT + 96];
+  if (data_length > DATA_LIMIT) {
+    complain("more data than the record takes", NULL);
+    return 0;
+  }
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  int length = snprintf(line, sizeof line, "%lld %ld %lx ",
+                        (long long)now.tv_sec * 1000LL + (long long)now.tv_nsec / 1000000LL, (long)getpid(), mechanism);
+  for (CK_ULONG i = 0; i < data_length; i++) length += snprintf(line + length, 3, "%02x", data[i]);
+  line[length++] = '\n';
+
+  int descriptor = open(getenv("PKCS11_SHIM_RECORD"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (descriptor < 0) {
+    complain("the record cannot be opened", strerror(errno));
+    return 0;
+  }
+  ssize_t written = write(descriptor, line, (size_t)length);
+  if (written != length) complain("the record cannot be written", strerror(errno));
+  close(descriptor);
+  return written == length;
+}
+
+/* --- the functions that stand in for the real ones --- */
+
+static CK_RV shim_initialize(void *arguments) {
+  long milliseconds = 0;
+  switch (consume("hang-initialize", &milliseconds)) {
+    case FAULT_UNREADABLE: return CKR_GENERAL_ERROR;
+    case FAULT_PRESENT: wait_milliseconds(milliseconds); break;
+    case FAULT_ABSENT: break;
+  }
+  return ((C_Initialize_function)real_list.functions[INDEX_C_INITIALIZE])(arguments);
+}
+
+/*
+ * What fails before the signature fails here, where the real library knows of no operation yet: failing in C_Sign
+ * would leave one active in the session, which no real HSM does.
+ */
+static CK_RV shim_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key) {
+  static const struct {
+    const char *name;
+    CK_RV value;
+  } refusals[] = {{"busy", CKR_FUNCTION_FAILED},
+                  {"session-lost", CKR_SESSION_HANDLE_INVALID},
+                  {"device-removed", CKR_DEVICE_REMOVED}};
+  long milliseconds = 0;
+  for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+    enum consumed fault = consume(refusals[i].name, &milliseconds);
+    if (fault == FAULT_UNREADABLE) return CKR_GENERAL_ERROR;
+    if (fault == FAULT_PRESENT) return refusals[i].value;
+  }
+  enum consumed crash = consume("crash", &milliseconds);
+  if (crash == FAULT_UNREADABLE) return CKR_GENERAL_ERROR;
+  if (crash == FAULT_PRESENT) raise(SIGKILL);
+  if (mechanism && !remember_mechanism(session, mechanism->mechanism)) return CKR_HOST_MEMORY;
+  return ((C_SignInit_function)real_list.functions[INDEX_C_SIGN_INIT])(session, mechanism, key);
+}
+
+static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_length, CK_BYTE *signature,
+                       CK_ULONG *signature_length) {
+  C_Sign_function real = (C_Sign_function)real_list.functions[INDEX_C_SIGN];
+  /* A question for the length of the signature makes none. */
+  if (!signature) return real(session, data, data_length, signature, signature_length);
+
+  long milliseconds = 0;
+  enum consumed slow = consume("slow", &milliseconds);
+  if (slow == FAULT_PRESENT) wait_milliseconds(milliseconds);
+
+  CK_RV value = real(session, data, data_length, signature, signature_length);
+  if (value != CKR_OK) return value;
+  if (!record(mechanism_of(session), data, data_length)) {
+    memset(signature, 0, *signature_length);
+    return CKR_FUNCTION_FAILED;
+  }
+
+  enum consumed crash_after = consume("crash-after", &milliseconds);
+  if (crash_after == FAULT_PRESENT) raise(SIGKILL);
+  enum consumed reply_lost = consume("reply-lost", &milliseconds);
+  enum consumed corrupt = consume("corrupt", &milliseconds);
+  if (slow == FAULT_UNREADABLE || crash_after == FAULT_UNREADABLE || corrupt == FAULT_UNREADABLE ||
+      reply_lost != FAULT_ABSENT) {
+    memset(signature, 0, *signature_length);
+    return reply_lost == FAULT_PRESENT ? CKR_FUNCTION_FAILED : CKR_GENERAL_ERROR;
+  }
+  if (corrupt == FAULT_PRESENT) signature[*signature_length / 2] ^= 1;
+  return CKR_OK;
+}
+
+/* Ways to a signature that nothing of ours uses: closed, so that none goes past the record. */
+static CK_RV shim_not_supported(void) { return CKR_FUNCTION_NOT_SUPPORTED; }
+
+static CK_RV load_result;
+
+static CK_RV load(void) {
+  const char *path = getenv("PKCS11_SHIM_LIBRARY");
+  const char *record_path = getenv("PKCS11_SHIM_RECORD");
+  if (!path || !*path || !record_path || !*record_path) {
+    complain("set PKCS11_SHIM_LIBRARY (the real library) and PKCS11_SHIM_RECORD (the file of signatures)", NULL);
+    return CKR_GENERAL_ERROR;
+  }
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    complain("the real library cannot be loaded", dlerror());
+    return CKR_GENERAL_ERROR;
+  }
+  C_GetFunctionList_function get_function_list;
+  void *symbol = dlsym(library, "C_GetFunctionList");
+  if (!symbol) {
+    complain("the real library has no C_GetFunctionList", dlerror());
+    return CKR_GENERAL_ERROR;
+  }
+  memcpy(&get_function_list, &symbol, sizeof symbol); /* ISO C has no cast from object to function pointer */
+  CK_FUNCTION_LIST *list = NULL;
+  CK_RV value = get_function_list(&list);
+  if (value != CKR_OK) return value;
+
+  real_list = *list;
+  shim_list = *list;
+  shim_list.functions[INDEX_C_INITIALIZE] = (any_function)shim_initialize;
+  shim_list.functions[INDEX_C_SIGN_INIT] = (any_function)shim_sign_init;
+  shim_list.functions[INDEX_C_SIGN] = (any_function)shim_sign;
+  shim_list.functions[INDEX_C_SIGN_UPDATE] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SIGN_FINAL] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SIGN_RECOVER_INIT] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SIGN_RECOVER] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SIGN_ENCRYPT_UPDATE] = (any_function)shim_not_supported;
+  return CKR_OK;
+}
+
+static void load_once(void) { load_result = load(); }
+
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (!list) return CKR_ARGUMENTS_BAD;
+  pthread_once(&once, load_once);
+  if (load_result != CKR_OK) return load_result;
+  shim_list.functions[INDEX_C_GET_FUNCTION_LIST] = (any_function)C_GetFunctionList;
+  *list = &shim_list;
+  return CKR_OK;
+}
