@@ -1,0 +1,68 @@
+import { statSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+/**
+ * The options of `npm start`, in one place for set-up (which refuses a wrong one before it installs anything) and for
+ * local/start.ts. Free of dependencies and plain JavaScript, since set-up runs before there are any.
+ *
+ * @typedef {object} StartOptions
+ * @property {string | undefined} csr folder with the user's own CSRs, as given; undefined: the demonstration fleet
+ * @property {string} out folder that the certificates are written to, as given
+ * @property {boolean} exit end when every CSR has its answer, instead of staying up
+ *
+ * @typedef {{ kind: 'run', options: StartOptions } | { kind: 'help' } | { kind: 'wrong', sentence: string }} ParsedStart
+ */
+
+/**
+ * One entry per option, so that the parser and the usage text cannot disagree.
+ *
+ * @type {Record<'csr' | 'out' | 'exit' | 'help',
+ *   { type: 'string' | 'boolean', default?: string | boolean, value?: string, meaning: string }>}
+ */
+const startOptions = {
+  csr: {
+    type: 'string',
+    value: 'DIR',
+    meaning: "issue for every file in DIR (PEM or DER; the file's stem is the device id)",
+  },
+  out: { type: 'string', value: 'DIR', default: 'out', meaning: 'write certificates and results.json there' },
+  exit: { type: 'boolean', default: false, meaning: 'end when every CSR has its answer' },
+  help: { type: 'boolean', default: false, meaning: 'show this' },
+};
+
+export const startUsage = [
+  'Usage: npm start -- [options]',
+  '',
+  ...Object.entries(startOptions).map(([name, option]) => {
+    const left = option.value === undefined ? `--${name}` : `--${name} ${option.value}`;
+    const standard = typeof option.default === 'string' ? ` (${option.default})` : '';
+    return `  ${left.padEnd(14)}${option.meaning}${standard}`;
+  }),
+].join('\n');
+
+/**
+ * @param {readonly string[]} args what follows `npm start --`
+ * @returns {ParsedStart}
+ */
+export function parseStartOptions(args) {
+  let values;
+  try {
+    ({ values } = parseArgs({ args: [...args], options: startOptions, strict: true, allowPositionals: false }));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return { kind: 'wrong', sentence: firstSentence(error.message) };
+  }
+  if (values.help === true) return { kind: 'help' };
+  const csr = values.csr === undefined ? undefined : String(values.csr);
+  if (csr !== undefined && statSync(csr, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    return { kind: 'wrong', sentence: `--csr ${csr} is not a folder.` };
+  }
+  const out = String(values.out);
+  if (out === '') return { kind: 'wrong', sentence: '--out needs the name of a folder.' };
+  return { kind: 'run', options: { csr, out, exit: values.exit === true } };
+}
+
+/** @param {string} message Node's own, which goes on to explain how to pass positional arguments */
+function firstSentence(message) {
+  return `${message.split('. ')[0]?.replace(/\.$/, '') ?? message}.`;
+}

@@ -1,0 +1,18 @@
+/** How often the parent is looked for. Neither Node nor POSIX tells a process that its parent has died. */
+const interval = 200;
+
+/**
+ * Calls `onGone` once when the process that started this one no longer exists, SIGKILL included: an orphan is adopted,
+ * so its parent's id changes. Does not keep the process alive.
+ *
+ * @param {() => void} onGone
+ */
+export function whenParentIsGone(onGone) {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    onGone();
+  }, interval);
+  timer.unref();
+}

@@ -1,0 +1,23 @@
+import './node-version.mjs';
+
+import { join } from 'node:path';
+
+import { runToEnd } from './children.mjs';
+import { project } from './machine.mjs';
+import { parseStartOptions, startUsage } from './options.mjs';
+import { prepareOrExit } from './prepare.mjs';
+
+// `npm start`: a wrong option is refused before anything is installed; what the options mean is local/start.ts's.
+const args = process.argv.slice(2);
+const parsed = parseStartOptions(args);
+if (parsed.kind === 'help') {
+  console.log(startUsage);
+  process.exit(0);
+}
+if (parsed.kind === 'wrong') {
+  console.error(`${parsed.sentence}\n\n${startUsage}`);
+  process.exit(2);
+}
+
+const { node, env } = await prepareOrExit();
+process.exitCode = await runToEnd(node, [join(project, 'local', 'start.ts'), ...args], { env });

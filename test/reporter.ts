@@ -1,0 +1,55 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+export interface TestCounts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** The line that a run ends with: `N passed, N failed`, then `, N skipped` when some were. */
+export function summaryLine({ passed, failed, skipped }: TestCounts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+/**
+ * Counts tests. What failed without being a test is counted as one failure each, since its tests did not run or cannot
+ * be believed: a file that does not load, a suite whose hook throws, an error that no test caught.
+ */
+export function countTests(modules: readonly TestModule[], unhandledErrors: number): TestCounts {
+  const counts = { passed: 0, failed: unhandledErrors, skipped: 0 };
+  for (const module of modules) {
+    for (const test of module.children.allTests()) {
+      const { state } = test.result();
+      if (state === 'passed') counts.passed += 1;
+      else if (state === 'failed') counts.failed += 1;
+      else if (state === 'skipped') counts.skipped += 1;
+      // Never finished: the run was cut short.
+      else counts.failed += 1;
+    }
+    const withErrors = [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0);
+    counts.failed += withErrors.length;
+  }
+  return counts;
+}
+
+/**
+ * Writes the summary as the very last line, when the process exits, after anything else vitest has to say. The line and
+ * the exit code agree: a run that fails with no test to blame (cut short, a set-up that throws, no test found, all
+ * skipped) counts as one failure.
+ */
+export default class SummaryReporter implements Reporter {
+  #counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+
+  onInit(): void {
+    process.on('exit', (code) => {
+      const { passed, failed, skipped } = this.#counts;
+      const anyFailure = code !== 0 || passed === 0 ? Math.max(failed, 1) : failed;
+      if (anyFailure > 0) process.exitCode = 1;
+      process.stdout.write(`${summaryLine({ passed, failed: anyFailure, skipped })}\n`);
+    });
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
+    this.#counts = countTests(modules, unhandledErrors.length);
+  }
+}

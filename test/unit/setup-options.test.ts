@@ -1,0 +1,46 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { parseStartOptions, startUsage } from '../../local/setup/options.mjs';
+
+describe('the options of npm start', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mintmark-options-'));
+
+  it('has defaults for all', () => {
+    expect(parseStartOptions([])).toEqual({ kind: 'run', options: { csr: undefined, out: 'out', exit: false } });
+  });
+
+  it('takes each', () => {
+    const parsed = parseStartOptions(['--csr', folder, '--out', 'elsewhere', '--exit']);
+    expect(parsed).toEqual({ kind: 'run', options: { csr: folder, out: 'elsewhere', exit: true } });
+  });
+
+  it('shows help whatever else is asked for', () => {
+    expect(parseStartOptions(['--csr', join(folder, 'absent'), '--help'])).toEqual({ kind: 'help' });
+  });
+
+  it.each([
+    { args: ['--nonsense'], sentence: /^Unknown option '--nonsense'\.$/ },
+    { args: ['folder'], sentence: /^Unexpected argument 'folder'\.$/ },
+    { args: ['--csr'], sentence: /^Option '--csr <value>' argument missing\.$/ },
+    { args: ['--exit=yes'], sentence: /'--exit' does not take an argument\.$/ },
+    { args: ['--csr', join(folder, 'absent')], sentence: /absent is not a folder\.$/ },
+    { args: ['--csr', ''], sentence: /is not a folder\.$/ },
+    { args: ['--out', ''], sentence: /^--out needs the name of a folder\.$/ },
+  ])('refuses $args in one sentence', ({ args, sentence }) => {
+    expect(parseStartOptions(args)).toEqual({ kind: 'wrong', sentence: expect.stringMatching(sentence) });
+  });
+
+  it('refuses a file where a folder is needed', () => {
+    const file = join(folder, 'device.csr');
+    writeFileSync(file, '');
+    expect(parseStartOptions(['--csr', file])).toEqual({ kind: 'wrong', sentence: `--csr ${file} is not a folder.` });
+  });
+
+  it('names every option in the usage', () => {
+    for (const option of ['--csr DIR', '--out DIR', '--exit', '--help']) expect(startUsage).toContain(option);
+  });
+});

@@ -1,0 +1,33 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests that stay inside one process, or one worker: milliseconds each. */
+const fast = (name: string) => ({
+  extends: true as const,
+  test: { name, include: [`test/${name}/**/*.test.ts`] },
+});
+
+export default defineConfig({
+  test: {
+    pool: 'forks',
+    globalSetup: ['test/end-with-parent.ts'],
+    reporters: ['default', './test/reporter.ts'],
+    testTimeout: 30_000,
+    projects: [
+      fast('unit'),
+      fast('property'),
+      fast('contract'),
+      {
+        extends: true,
+        test: {
+          name: 'embedded',
+          include: ['test/embedded/**/*.test.ts'],
+          globalSetup: ['test/build-functions.ts'],
+          // Each file starts a cloud of its own; two at a time would compete for the machine and miss their deadlines.
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
