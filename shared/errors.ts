@@ -190,6 +190,11 @@ export const errorKinds = {
     failureClass: 'misconfiguration',
     cure: "Check the issuer's signer URI, the crypto user, its PIN and that the key is shared with it.",
   },
+  SIGNER_PIN_REFUSED: {
+    disposition: 'retry',
+    failureClass: 'misconfiguration',
+    cure: "Seal the crypto user's present PIN into the issuer's row; check with the crypto officer that the user is not locked.",
+  },
   SIGNER_DEADLINE: {
     disposition: 'retry',
     failureClass: 'transient-exhausted',

@@ -58,9 +58,9 @@ export class OpenIssuers {
     try {
       return await opened;
     } catch (error) {
-      // What failed is tried again, but for a misconfigured signer: a wrong PIN that is sent again and again locks the
-      // crypto user out, so that answer stands until the row says something else.
-      const stands = error instanceof MintmarkError && error.code === 'SIGNER_MISCONFIGURED';
+      // What failed is tried again, but for a PIN that was refused: sent again and again it locks the crypto user out,
+      // so that answer stands until the row holds another one.
+      const stands = error instanceof MintmarkError && error.code === 'SIGNER_PIN_REFUSED';
       if (!stands && this.#opened.get(issuerId)?.opened === opened) this.#opened.delete(issuerId);
       throw error;
     } finally {

@@ -1,8 +1,7 @@
-import { type AttributeValue, BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { storeError } from './store-error.ts';
+import { BatchGetItemCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
-
-type Item = Record<string, AttributeValue>;
+import type { Item } from './attributes.ts';
+import { storeError } from './store-error.ts';
 
 /** BatchGetItem takes at most this many keys (Amazon DynamoDB API reference). */
 const maximumKeys = 100;
@@ -32,3 +31,16 @@ export async function batchGet(client: DynamoDBClient, table: string, keys: read
   }
   return items;
 }
+
+/** Rows by key. `get` throws where the stored row is not as we write it: an error of that row, and of no other. */
+export interface Rows<Row> {
+  get(key: string): Row | undefined;
+}
+
+/** Items by key, each read when it is asked for. */
+export const rowsOf = <Row>(items: ReadonlyMap<string, Item>, read: (item: Item) => Row): Rows<Row> => ({
+  get: (key) => {
+    const item = items.get(key);
+    return item === undefined ? undefined : read(item);
+  },
+});

@@ -1,6 +1,6 @@
 import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { type Item, readString, readStrings, string } from './attributes.ts';
-import { batchGet } from './batch-get.ts';
+import { batchGet, type Rows, rowsOf } from './batch-get.ts';
 import { storeError } from './store-error.ts';
 
 /** A registered device. */
@@ -18,7 +18,7 @@ const cacheLifetime = 60_000;
 export class Devices {
   readonly #client: DynamoDBClient;
   readonly #table: string;
-  readonly #cache = new Map<string, { device: Device; readAt: number }>();
+  readonly #cache = new Map<string, { item: Item; readAt: number }>();
 
   constructor(client: DynamoDBClient, table: string) {
     this.#client = client;
@@ -29,25 +29,21 @@ export class Devices {
    * The registered ones of these devices, by id. What is not registered is never remembered: a device that is
    * registered a second later is found.
    */
-  async find(deviceIds: readonly string[], now: number): Promise<ReadonlyMap<string, Device>> {
-    const found = new Map<string, Device>();
+  async find(deviceIds: readonly string[], now: number): Promise<Rows<Device>> {
+    const found = new Map<string, Item>();
     const unknown: string[] = [];
     for (const deviceId of new Set(deviceIds)) {
       const cached = this.#cache.get(deviceId);
-      if (cached !== undefined && now - cached.readAt < cacheLifetime) found.set(deviceId, cached.device);
+      if (cached !== undefined && now - cached.readAt < cacheLifetime) found.set(deviceId, cached.item);
       else unknown.push(deviceId);
     }
-    for (const [deviceId, device] of await this.findNow(unknown, now)) found.set(deviceId, device);
-    return found;
+    for (const [deviceId, item] of await this.#fetch(unknown, now)) found.set(deviceId, item);
+    return rowsOf(found, readDevice);
   }
 
   /** As `find`, past the cache and strongly consistent. */
-  async findNow(deviceIds: readonly string[], now: number): Promise<ReadonlyMap<string, Device>> {
-    const keys = [...new Set(deviceIds)].map((deviceId) => ({ deviceId: string(deviceId) }));
-    const devices = (await batchGet(this.#client, this.#table, keys)).map(readDevice);
-    this.#forget(now);
-    for (const device of devices) this.#cache.set(device.deviceId, { device, readAt: now });
-    return new Map(devices.map((device) => [device.deviceId, device]));
+  async findNow(deviceIds: readonly string[], now: number): Promise<Rows<Device>> {
+    return rowsOf(await this.#fetch(deviceIds, now), readDevice);
   }
 
   /** Registers a device, or replaces its registration. */
@@ -57,6 +53,17 @@ export class Devices {
     await this.#client.send(new PutItemCommand({ TableName: this.#table, Item: item })).catch((error: unknown) => {
       throw storeError(error, `Registering a device in ${this.#table}`);
     });
+  }
+
+  async #fetch(deviceIds: readonly string[], now: number): Promise<ReadonlyMap<string, Item>> {
+    const keys = [...new Set(deviceIds)].map((deviceId) => ({ deviceId: string(deviceId) }));
+    const items = await batchGet(this.#client, this.#table, keys);
+    this.#forget(now);
+    const fetched = new Map(items.map((item) => [readString(item, 'deviceId'), item]));
+    // Set anew, so that the order of the cache is that of the reads; a device that is gone is forgotten.
+    for (const deviceId of deviceIds) this.#cache.delete(deviceId);
+    for (const [deviceId, item] of fetched) this.#cache.set(deviceId, { item, readAt: now });
+    return fetched;
   }
 
   #forget(now: number): void {

@@ -14,7 +14,7 @@ import {
   string,
   timestamp,
 } from './attributes.ts';
-import { batchGet } from './batch-get.ts';
+import { batchGet, type Rows, rowsOf } from './batch-get.ts';
 import {
   type AbandonedRow,
   conditionOf,
@@ -60,9 +60,9 @@ export class IssuanceLedger {
   }
 
   /** The rows of these requests, strongly consistent, by `keyOf`; absent rows are left out. Keys must differ. */
-  async read(keys: readonly RequestKey[]): Promise<ReadonlyMap<string, StandingRow>> {
+  async read(keys: readonly RequestKey[]): Promise<Rows<StandingRow>> {
     const items = await batchGet(this.#client, this.#table, keys.map(itemKey));
-    return new Map(items.map(readRow).map((row) => [keyOf(row), row]));
+    return rowsOf(new Map(items.map((item) => [keyOf(readKey(item)), item])), readRow);
   }
 
   /** [1] Writes the intent; not done when another worker's write came first: read again and decide again. */
@@ -256,11 +256,15 @@ const reopening = (request: RequestIdentity, standing: StandingRow | undefined):
 /** One of 16 shards, from the serial number's low bits: random, so writes spread evenly. */
 const shardOf = (serialNumber: string): string => serialNumber.slice(-1);
 
+const readKey = (item: Item): RequestKey => ({
+  deviceId: readString(item, 'deviceId'),
+  requestId: readString(item, 'requestId'),
+});
+
 function readRow(item: Item): StandingRow {
   const state = readString(item, 'state');
   const common = {
-    deviceId: readString(item, 'deviceId'),
-    requestId: readString(item, 'requestId'),
+    ...readKey(item),
     requestHash: readString(item, 'requestHash'),
     profile: readString(item, 'profile'),
     attempt: readNumber(item, 'attempt'),

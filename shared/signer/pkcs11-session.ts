@@ -4,7 +4,7 @@ import { type ErrorCode, MintmarkError } from '../errors.ts';
 import { ecdsaSignatureToDer } from './ecdsa-signature.ts';
 import { mechanismOf, signInput } from './pkcs11-mechanism.ts';
 import type { Failure } from './pkcs11-messages.ts';
-import { codeOfKind, returnValueOf } from './pkcs11-return-values.ts';
+import { codeOfKind, refusesPin, returnValueOf } from './pkcs11-return-values.ts';
 import type { Pkcs11Uri } from './pkcs11-uri.ts';
 import type { SignatureScheme } from './port.ts';
 
@@ -206,7 +206,7 @@ export function failureOf(error: unknown): Failure {
     return { code: 'INTERNAL', message: error instanceof Error ? error.message : String(error) };
   }
   const returnValue = returnValueOf(value);
-  const code: ErrorCode = codeOfKind[returnValue.kind];
+  const code: ErrorCode = refusesPin(returnValue) ? 'SIGNER_PIN_REFUSED' : codeOfKind[returnValue.kind];
   return { code, message: `${returnValue.sentence} (${returnValue.name})`, returnValue };
 }
 

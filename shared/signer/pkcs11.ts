@@ -49,7 +49,7 @@ const TIMER_LIMIT_MILLISECONDS = 2 ** 31 - 1;
 /**
  * Loads the library, logs in and finds the key, all in a worker.
  *
- * @throws MintmarkError SIGNER_MISCONFIGURED (URI, library, PIN, key, certificate), SIGNER_UNAVAILABLE,
+ * @throws MintmarkError SIGNER_MISCONFIGURED (URI, library, key, certificate), SIGNER_PIN_REFUSED, SIGNER_UNAVAILABLE,
  *   SIGNER_DEADLINE (the thread is left behind in the library, see `stuck`). After a refused PIN do not open
  *   again with the same one: HSMs lock users out after a few.
  */

@@ -149,13 +149,21 @@ describe('opening a pkcs11: signer', () => {
     ['a URI without a key', { uri: 'pkcs11:token=fleet' }, /object, id or both/],
     ['a public key', { uri: 'pkcs11:token=fleet;object=p256;type=public' }, /type=private/],
     ['a library that is not there', { library: '/nonexistent/libpkcs11.so' }, /cannot be loaded/],
-    ['a wrong PIN', { pin: Buffer.from('crypto_user:incorrect-horse') }, /CKR_PIN_INCORRECT/],
-    ['a PIN that is too short', { pin: Buffer.from('1') }, /CKR_PIN_(LEN_RANGE|INCORRECT)/],
     ['the key of another certificate', { certificatePublicKey: publicKeyOf('loose') }, /issuer's certificate/],
     ['a scheme of another kind of key', { scheme: { algorithm: 'rsa-pss', hash: 'sha256' } }, /rsa-pss/],
     ['a hash longer than the curve', { scheme: { algorithm: 'ecdsa', hash: 'sha384' } }, /longer than the order/],
   ] satisfies [string, Partial<Pkcs11SignerOptions>, RegExp][])('refuses %s', async (_, options, message) => {
     expect(await refusal(open('p256', options))).toMatchObject(misconfigured(message));
+  });
+
+  it.each([
+    ['a wrong PIN', { pin: Buffer.from('crypto_user:incorrect-horse') }, /CKR_PIN_INCORRECT/],
+    ['a PIN that is too short', { pin: Buffer.from('1') }, /CKR_PIN_(LEN_RANGE|INCORRECT)/],
+  ])('says of %s that it must not be tried again', async (_, options, message) => {
+    expect(await refusal(open('p256', options))).toMatchObject({
+      code: 'SIGNER_PIN_REFUSED',
+      message: expect.stringMatching(message) as string,
+    });
   });
 
   it('refuses a key that may leave the HSM', async () => {

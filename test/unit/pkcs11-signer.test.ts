@@ -27,7 +27,7 @@ function scriptedWorker(steps: readonly string[]): URL {
       }),
       'pin-refused': () => parentPort.postMessage({
         type: 'refused',
-        failure: { code: 'SIGNER_MISCONFIGURED', message: 'pin', returnValue: pin },
+        failure: { code: 'SIGNER_PIN_REFUSED', message: 'pin', returnValue: pin },
       }),
       dies: () => process.exit(1),
       throws: () => { throw new Error('a defect'); },
@@ -68,14 +68,14 @@ function open(steps: readonly string[]): Promise<Pkcs11Signer> {
 describe('a pkcs11: signer whose PIN is refused', () => {
   it('logs in no second time, ever', async () => {
     const signer = await open(['opened', 'lost', 'pin-refused']);
-    const refused = [{ error: { code: 'SIGNER_MISCONFIGURED' } }];
+    const refused = [{ error: { code: 'SIGNER_PIN_REFUSED' } }];
     expect(await signer.sign([digest], soon())).toMatchObject(refused);
     expect(await signer.sign([digest], soon())).toMatchObject(refused);
     await signer.close();
   });
 
   it('is not opened, and not tried again', async () => {
-    await expect(open(['pin-refused'])).rejects.toMatchObject({ code: 'SIGNER_MISCONFIGURED' });
+    await expect(open(['pin-refused'])).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
   });
 });
 
