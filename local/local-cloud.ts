@@ -67,10 +67,8 @@ const localParameters: Readonly<Record<string, string>> = {
 export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
   removeAbandonedState();
   const folder = mkdtempSync(join(tmpdir(), statePrefix()));
-  const cleanUps: (() => Promise<void> | void)[] = [() => rmSync(folder, { recursive: true, force: true })];
-  const stop = async () => {
-    for (const cleanUp of cleanUps.splice(0).reverse()) await cleanUp();
-  };
+  const cleanUps: CleanUp[] = [() => rmSync(folder, { recursive: true, force: true })];
+  const stop = () => cleanUp(cleanUps.splice(0).reverse());
   try {
     const stub = await startStub(join(folder, 'stub'));
     cleanUps.push(stub.stop);
@@ -95,16 +93,37 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       now: Date.now,
     });
     cleanUps.push(() => cloud.stop());
-    return { ...(await furnish(cloud, stub, { tokens, library: softhsm2Library })), shim, stop };
+    const clients = clientsFor(cloud, stub.endpoint);
+    cleanUps.push(() => Object.values(clients).forEach((client) => client.destroy()));
+    return { ...(await furnish(cloud, clients, stub, { tokens, library: softhsm2Library })), shim, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
+type CleanUp = () => Promise<void> | void;
+
+/** All of them, in turn, whatever one of them says. */
+async function cleanUp(cleanUps: readonly CleanUp[]): Promise<void> {
+  const errors: unknown[] = [];
+  for (const one of cleanUps) {
+    try {
+      await one();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw new AggregateError(errors, 'The local cloud did not stop cleanly.');
+}
+
 /** Makes the CA, publishes its certificates, and registers it as the issuer. */
-async function furnish(cloud: EmbeddedCloud, stub: RunningStub, token: { tokens: string; library: string }) {
-  const clients = clientsFor(cloud, stub.endpoint);
+async function furnish(
+  cloud: EmbeddedCloud,
+  clients: ReturnType<typeof clientsFor>,
+  stub: RunningStub,
+  token: { tokens: string; library: string },
+) {
   const bucket = cloud.resources.PublicBucket?.ref ?? '';
   const baseUrl = `${cloud.endpoint}/${bucket}`;
   const crlShardCount = 4;

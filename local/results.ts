@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, parse } from 'node:path';
 import { certificatePem } from '../shared/issuance/certificate.ts';
 import type { Answered } from './enrol.ts';
@@ -16,8 +16,27 @@ interface Result {
 }
 
 /**
+ * Makes the folder that results go to, and proves that they can: nobody should learn after a thousand certificates
+ * that there is no place for them.
+ * @throws Error one sentence
+ */
+export function prepareResults(folder: string): void {
+  const proof = join(folder, `.mintmark-${process.pid}`);
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(proof, '');
+    rmSync(proof);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`The certificates cannot be written to ${folder} (${code}): name a folder with --out.`, { cause });
+  }
+}
+
+/**
  * Writes `<stem>.pem` (leaf, then issuing CA) for every certificate, root.pem and results.json. Where two files would
- * have one name (a.csr and a.pem, or a device called root), the later one's is its whole file name with .pem.
+ * have one name (a.csr and a.pem, or a device called root), the later one's is its whole file name with .pem, and .pem
+ * again until nothing else has the name.
+ * @param folder as `prepareResults` left it
  * @returns the certificates' file names
  */
 export function writeResults(
@@ -25,14 +44,15 @@ export function writeResults(
   answers: readonly Answered[],
   { issuingCertificate, rootCertificate }: Pick<LocalCloud, 'issuingCertificate' | 'rootCertificate'>,
 ): ReadonlyMap<Answered, string> {
-  mkdirSync(folder, { recursive: true });
   const taken = new Set(['root.pem']);
   const files = new Map<Answered, string>();
   writeWhole(join(folder, 'root.pem'), certificatePem(rootCertificate));
   for (const answered of answers) {
     if (answered.answer.status !== 'issued') continue;
     const { file } = answered.submission;
-    const name = taken.has(`${parse(file).name}.pem`) ? `${file}.pem` : `${parse(file).name}.pem`;
+    let name = `${parse(file).name}.pem`;
+    if (taken.has(name)) name = `${file}.pem`;
+    while (taken.has(name)) name = `${name}.pem`;
     taken.add(name);
     files.set(answered, name);
     writeWhole(join(folder, name), certificatePem(answered.answer.certificate) + certificatePem(issuingCertificate));

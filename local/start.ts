@@ -1,70 +1,101 @@
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync, realpathSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { build } from './build.ts';
 import { describeAnswers, describeCloud, Progress } from './console.ts';
 import { enrol } from './enrol.ts';
-import { startLocalCloud } from './local-cloud.ts';
-import { writeResults } from './results.ts';
+import { type LocalCloud, startLocalCloud } from './local-cloud.ts';
+import { prepareResults, writeResults } from './results.ts';
 import { parseStartOptions, type StartOptions } from './setup/options.mjs';
 import { projectCache } from './setup/machine.mjs';
 import { endWithParent } from './setup/parent-watch.ts';
-import { makeFleet, readSubmissions } from './submissions.ts';
+import { makeFleet, readSubmissions, type Submission } from './submissions.ts';
 import { verifyAnswers } from './verify.ts';
 
 /** `npm start`, after set-up: the local cloud, CSRs through it, and their certificates. */
 async function run(options: StartOptions): Promise<number> {
-  const log = join(projectCache, 'functions.log');
-  mkdirSync(projectCache, { recursive: true });
-  appendFileSync(log, `--- ${new Date().toISOString()}\n`);
-  await build();
-  const local = await startLocalCloud({
-    onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
-  });
+  let starting: Promise<LocalCloud> | undefined;
   let stopping: Promise<void> | undefined;
   const stop = () => {
-    stopping ??= local.stop();
+    stopping ??= stopStarted(starting);
     return stopping;
   };
   endWithParent(stop);
   const interrupted = new Promise<'interrupted'>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done('interrupted'));
   });
+  const job = await readJob(options);
+  await build();
+  const log = openLog();
+  starting = startLocalCloud({
+    onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
+  });
   try {
+    const local = await Promise.race([starting, interrupted]);
+    if (local === 'interrupted') return exitCodeOfInterrupt;
     console.log(describeCloud(local, log));
-    const enrolled = enrolAndReport(local, options);
-    const first = await Promise.race([enrolled, interrupted]);
-    if (first === 'interrupted') {
+    const enrolled = enrolAndReport(local, job);
+    const exitCode = await Promise.race([enrolled, interrupted]);
+    if (exitCode === 'interrupted') {
       // What is still under way fails when the cloud goes; it was this process that took it away.
       enrolled.catch(() => undefined);
-      return 130;
+      return exitCodeOfInterrupt;
     }
     if (!options.exit) {
       console.log('The local cloud stays up; Ctrl-C ends it.');
       await interrupted;
     }
-    return first;
+    return exitCode;
   } finally {
     await stop();
   }
 }
 
+/** 128 + SIGINT, as shells have it. */
+const exitCodeOfInterrupt = 130;
+
+/** Also a cloud that is not up yet; one that never gets up has cleaned up after itself. */
+async function stopStarted(starting: Promise<LocalCloud> | undefined): Promise<void> {
+  const local = await starting?.catch(() => undefined);
+  await local?.stop();
+}
+
+function openLog(): string {
+  const log = join(projectCache, 'functions.log');
+  mkdirSync(projectCache, { recursive: true });
+  appendFileSync(log, `--- ${new Date().toISOString()}\n`);
+  return log;
+}
+
+interface Job {
+  readonly submissions: readonly Submission[];
+  /** The fleet of the demonstration is ours, so a refusal there is a defect; a user's CSRs get the answer they earn. */
+  readonly mustBeIssued: boolean;
+  /** Where results go. */
+  readonly folder: string;
+}
+
+/** What can be wrong with the user's folders is found before anything is started. */
+async function readJob({ csr, out }: StartOptions): Promise<Job> {
+  const folder = resolve(out);
+  prepareResults(folder);
+  if (csr === undefined) return { submissions: await makeFleet(), mustBeIssued: true, folder };
+  if (realpathSync(csr) === realpathSync(folder)) {
+    throw new Error('The certificates would be written over the CSRs: name another folder with --out.');
+  }
+  return { submissions: readSubmissions(resolve(csr)), mustBeIssued: false, folder };
+}
+
 /** @returns the exit code */
-async function enrolAndReport(
-  local: Awaited<ReturnType<typeof startLocalCloud>>,
-  { csr, out }: StartOptions,
-): Promise<number> {
-  const submissions = csr === undefined ? await makeFleet() : readSubmissions(resolve(csr));
+async function enrolAndReport(local: LocalCloud, { submissions, mustBeIssued, folder }: Job): Promise<number> {
   const progress = new Progress(process.stdout, submissions.length);
   const answers = await enrol(local, submissions, (answered) => progress.show(answered));
   progress.end();
   const problems = verifyAnswers(answers, local);
-  const folder = resolve(out);
   const files = writeResults(folder, answers, local);
   console.log(describeAnswers(answers, files, folder));
   for (const problem of problems) console.error(problem);
   if (problems.length > 0) return 1;
-  // The fleet of the demonstration is ours, so a refusal there is a defect; a user's CSRs get the answer they earn.
-  return csr === undefined && answers.some(({ answer }) => answer.status === 'rejected') ? 1 : 0;
+  return mustBeIssued && answers.some(({ answer }) => answer.status === 'rejected') ? 1 : 0;
 }
 
 const parsed = parseStartOptions(process.argv.slice(2));

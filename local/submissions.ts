@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { type webcrypto } from 'node:crypto';
 import { join, parse } from 'node:path';
+import type { ErrorCode } from '../shared/errors.ts';
 import * as x509 from './x509.ts';
 
 /** One CSR to be enqueued. */
@@ -11,32 +12,47 @@ export interface Submission {
   /** PEM, or base64 of DER; as the message takes it. */
   readonly csr: string;
   /** Why it cannot be sent at all; it is answered with this. */
-  readonly refusal?: { readonly code: string; readonly detail: string };
+  readonly refusal?: { readonly code: ErrorCode; readonly detail: string };
 }
 
-/** SQS takes a message of 1 MiB; a file far below that, and far above every CSR, is not read any more. */
-const maximumFileBytes = 262_144;
+/**
+ * The most that is read of a file, and sent of one, in bytes: far above every CSR, and far below the 1 MiB that SQS
+ * takes.
+ */
+const maximumBytes = 262_144;
 
 /** Every file of a folder, by name; the stem is the device id. */
 export function readSubmissions(folder: string): Submission[] {
   return readdirSync(folder)
-    .filter((file) => statSync(join(folder, file), { throwIfNoEntry: false })?.isDirectory() !== true)
     .sort()
-    .map((file) => ({ file, deviceId: parse(file).name, ...readCsr(join(folder, file)) }));
+    .flatMap((file) => {
+      const read = readCsr(join(folder, file));
+      return read === 'folder' ? [] : [{ file, deviceId: parse(file).name, ...read }];
+    });
 }
 
-function readCsr(path: string): Pick<Submission, 'csr' | 'refusal'> {
+type Read = Pick<Submission, 'csr' | 'refusal'>;
+
+function readCsr(path: string): Read | 'folder' {
   try {
-    const bytes = statSync(path).size;
-    if (bytes > maximumFileBytes) {
-      const detail = `The file has ${bytes} bytes; a CSR has at most 16 KiB of DER.`;
-      return { csr: '', refusal: { code: 'CSR_TOO_LARGE', detail } };
-    }
-    return { csr: csrText(readFileSync(path)) };
+    const stats = statSync(path);
+    if (stats.isDirectory()) return 'folder';
+    // Reading a pipe or a device may never end.
+    if (!stats.isFile()) return refused('CSR_NOT_DECODABLE', 'This is a pipe, a socket or a device, not a file.');
+    if (stats.size > maximumBytes) return tooLarge(stats.size);
+    const csr = csrText(readFileSync(path));
+    // JSON takes six bytes for a control character.
+    return Buffer.byteLength(JSON.stringify(csr)) > maximumBytes ? tooLarge(stats.size) : { csr };
   } catch (error) {
-    const detail = `The file cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`;
-    return { csr: '', refusal: { code: 'CSR_NOT_DECODABLE', detail } };
+    return refused('CSR_NOT_DECODABLE', `The file cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`);
   }
+}
+
+const tooLarge = (bytes: number): Read =>
+  refused('CSR_TOO_LARGE', `The file has ${bytes} bytes; a CSR has at most 16 KiB of DER.`);
+
+function refused(code: ErrorCode, detail: string): Read {
+  return { csr: '', refusal: { code, detail } };
 }
 
 /** PEM and base64 are text and go as they are; anything else is taken for DER. */
