@@ -37,23 +37,33 @@ export async function build(project: string = repository): Promise<BuiltFunction
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
     .map((name) => name.slice(0, -'.ts'.length))
     .sort();
-  const built = await Promise.all(names.map((name) => buildFunction(project, name, join(dist, name))));
+  const files = await bundleAll(project, dist, names);
+  const built = await Promise.all(names.map((name) => writeFunction(project, name, join(dist, name), files)));
   await removeAllBut(dist, new Set(names));
   return built;
 }
 
-async function buildFunction(project: string, name: string, folder: string): Promise<BuiltFunction> {
-  const signs = functionsThatSign.has(name);
-  const entryPoints = [{ in: join(project, 'functions', `${name}.ts`), out: 'index' }];
-  if (signs) entryPoints.push({ in: join(project, 'shared', 'signer', 'pkcs11-worker.ts'), out: 'pkcs11-worker' });
+/** All functions in one go, so that what they share is read and parsed once. By absolute path. */
+async function bundleAll(
+  project: string,
+  dist: string,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const entryPoints = names.flatMap((name) => {
+    const handler = { in: join(project, 'functions', `${name}.ts`), out: join(name, 'index') };
+    const worker = { in: join(project, 'shared', 'signer', 'pkcs11-worker.ts'), out: join(name, 'pkcs11-worker') };
+    return functionsThatSign.has(name) ? [handler, worker] : [handler];
+  });
   const { outputFiles, metafile } = await bundle({
     entryPoints,
-    outdir: folder,
+    outdir: dist,
     absWorkingDir: project,
     outExtension: { '.js': '.mjs' },
     bundle: true,
     format: 'esm',
     platform: 'node',
+    // The AWS SDK's ES modules leave out what is not called; its CommonJS form, the default for node, does not.
+    mainFields: ['module', 'main'],
     target: 'node24',
     minify: false,
     sourcemap: 'linked',
@@ -63,10 +73,24 @@ async function buildFunction(project: string, name: string, folder: string): Pro
     write: false,
     logLevel: 'silent',
   });
+  for (const [path, { inputs }] of Object.entries(metafile.outputs)) {
+    const name = relative(dist, join(project, path)).split('/')[0] ?? '';
+    if (functionsThatSign.has(name)) refuseInBundle(name, '@peculiar/', Object.keys(inputs));
+  }
+  return new Map(outputFiles.map((file: OutputFile) => [file.path, file.contents]));
+}
 
-  const files = new Map(outputFiles.map((file: OutputFile) => [relative(folder, file.path), file.contents]));
-  if (signs) {
-    refuseInBundle(name, '@peculiar/', Object.keys(metafile.inputs));
+async function writeFunction(
+  project: string,
+  name: string,
+  folder: string,
+  bundled: ReadonlyMap<string, Uint8Array>,
+): Promise<BuiltFunction> {
+  const files = new Map<string, Uint8Array>();
+  for (const [path, contents] of bundled) {
+    if (dirname(path) === folder) files.set(relative(folder, path), contents);
+  }
+  if (functionsThatSign.has(name)) {
     for (const [path, contents] of await readProfiles(project)) files.set(path, contents);
   }
   for (const [path, contents] of files) await replace(join(folder, path), contents);
