@@ -19,10 +19,19 @@ export function assembleCertificate(
   scheme: SignatureScheme,
   issuerPublicKey: KeyObject,
 ): Uint8Array {
-  if (!verify(scheme.hash, tbsCertificate, verificationKey(scheme, issuerPublicKey), signature)) {
+  if (
+    !isOfWholeLength(signature, issuerPublicKey) ||
+    !verify(scheme.hash, tbsCertificate, verificationKey(scheme, issuerPublicKey), signature)
+  ) {
     throw new MintmarkError('SIGNATURE_WRONG', "The signer's signature does not verify with the issuer's public key.");
   }
   return sequence(tbsCertificate, algorithmIdentifier(scheme), bitString(signature));
+}
+
+/** An RSA signature is as long as the modulus (RFC 8017 section 8.1.2, step 1); OpenSSL lets PSS's leading zeros be missing. */
+function isOfWholeLength(signature: Uint8Array, key: KeyObject): boolean {
+  const modulusBits = key.asymmetricKeyDetails?.modulusLength;
+  return modulusBits === undefined || signature.length === Math.ceil(modulusBits / 8);
 }
 
 function verificationKey(scheme: SignatureScheme, key: KeyObject) {

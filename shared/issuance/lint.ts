@@ -1,9 +1,11 @@
 import { MintmarkError } from '../errors.ts';
 import { crlShardOf } from '../ledger/revocations.ts';
 import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
-import { tags, DerError, DerReader } from './der-reader.ts';
+import { DerError, DerReader, primitiveTag, tags } from './der-reader.ts';
 import { sequence } from './der-writer.ts';
-import type { Profile } from './profile.ts';
+import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
+import { isHostName } from './names.ts';
+import { attributeTypes, type Profile } from './profile.ts';
 import { subjectKeyIdentifierOf, type TbsIssuer, type TbsVariables } from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
 
@@ -56,6 +58,35 @@ const expectedExtensions: ReadonlyMap<string, boolean> = new Map([
   ['1.3.6.1.5.5.7.1.1', false],
 ]);
 
+/** In characters (RFC 5280 appendix A.1). */
+const upperBounds: Readonly<Record<keyof typeof attributeTypes, number>> = {
+  commonName: 64,
+  serialNumber: 64,
+  countryName: 2,
+  localityName: 128,
+  stateOrProvinceName: 128,
+  organizationName: 64,
+  organizationalUnitName: 64,
+};
+
+/** countryName (of two letters) and serialNumber are PrintableString, the others DirectoryString. */
+function isWithinItsType({ type, tag, value }: AttributeTypeAndValue): boolean {
+  const name = (Object.keys(upperBounds) as (keyof typeof attributeTypes)[]).find((each) => attributeTypes[each] === type);
+  if (name === undefined || Array.from(value).length > upperBounds[name]) return false;
+  if (name === 'countryName') return tag === tags.printableString && /^[A-Z]{2}$/.test(value);
+  return name === 'serialNumber' ? tag === tags.printableString : true;
+}
+
+function areSubjectAltNames(extnValue: Uint8Array): boolean {
+  const names = DerReader.ofContents(extnValue).readSequence();
+  while (!names.isAtEnd) {
+    const isDnsName = names.peekTag() === primitiveTag(2);
+    const value = names.readIa5String(isDnsName ? primitiveTag(2) : primitiveTag(6));
+    if (isDnsName ? !isHostName(value) : !/^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+$/.test(value)) return false;
+  }
+  return true;
+}
+
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
 const extension = (tbs: TbsCertificate, extnID: string): Uint8Array =>
@@ -98,6 +129,11 @@ export const rules: readonly Rule[] = [
     name: 'subject-not-empty',
     source: 'RFC 5280 section 4.1.2.6',
     holds: ({ tbs }) => !same(tbs.subject, sequence()),
+  },
+  {
+    name: 'subject-attributes-of-their-types-and-lengths',
+    source: 'RFC 5280 appendix A.1',
+    holds: ({ tbs }) => readDistinguishedName(DerReader.ofContents(tbs.subject)).flat().every(isWithinItsType),
   },
   {
     name: 'subject-public-key-is-the-csr-s',
@@ -143,7 +179,12 @@ export const rules: readonly Rule[] = [
   {
     name: 'subject-alt-name-not-empty',
     source: 'RFC 5280 section 4.2.1.6',
-    holds: ({ tbs }) => !DerReader.ofContents(extension(tbs, '2.5.29.17')).readConstructed(tags.sequence).isAtEnd,
+    holds: ({ tbs }) => !DerReader.ofContents(extension(tbs, '2.5.29.17')).readSequence().isAtEnd,
+  },
+  {
+    name: 'subject-alt-names-of-their-forms',
+    source: 'RFC 5280 section 4.2.1.6: a dNSName in the preferred name syntax, an absolute URI',
+    holds: ({ tbs }) => areSubjectAltNames(extension(tbs, '2.5.29.17')),
   },
 ];
 

@@ -34,7 +34,7 @@ export function readMessage(body: string): RequestMessage {
   if (typeof value === 'object' && value !== null && 'version' in value && value.version !== 1) {
     throw new MintmarkError(
       'MESSAGE_VERSION_UNSUPPORTED',
-      `The message says version ${JSON.stringify(value.version)?.slice(0, 40)}; only version 1 is read.`,
+      `The message's version is ${described(value.version)}; only version 1 is read.`,
     );
   }
   const result = requestMessage.safeParse(value);
@@ -51,10 +51,16 @@ function parseJson(body: string): unknown {
   }
 }
 
+/** A nested value is not shown: what JSON.parse takes may be nested deeper than JSON.stringify goes. */
+const described = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'no number' : JSON.stringify(value).slice(0, 40);
+
 function problems(error: z.ZodError): string {
   return error.issues
     .slice(0, 10)
     .map((issue) => `${issue.path.length === 0 ? 'the object' : issue.path.join('.')}: ${issue.message}`)
     .join('; ')
-    .slice(0, 500);
+    .slice(0, 500)
+    // A key of the sender's may be quoted: nothing that breaks a line, or that UTF-8 cannot hold, goes on from here.
+    .replaceAll(/[\p{Cc}\p{Cs}]/gu, '\ufffd');
 }

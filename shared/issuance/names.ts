@@ -36,9 +36,9 @@ export function grantNames(profile: Profile, deviceId: string, request: Certific
       value: filled(template, deviceId),
     })),
   );
-  const always = profile.subjectAltName.always.map((template) => generalName(template, deviceId));
+  const always = profile.subjectAltName.always.flatMap((entry) => generalNames(entry, deviceId));
   const onRequest = profile.subjectAltName.onRequest
-    .map((template) => generalName(template, deviceId))
+    .flatMap((entry) => generalNames(entry, deviceId))
     // A device id need not be a host name; where it is not, there is no such name to grant.
     .filter((name) => name.kind !== 'dNSName' || isHostName(name.value));
   const requested = requestedNames(request.requestedExtensions);
@@ -56,14 +56,14 @@ export function grantNames(profile: Profile, deviceId: string, request: Certific
 
 const filled = (template: string, deviceId: string): string => template.replaceAll('{deviceId}', deviceId);
 
-function generalName(template: GeneralNameTemplate, deviceId: string): GrantedGeneralName {
-  return 'dNSName' in template
-    ? { kind: 'dNSName', value: filled(template.dNSName, deviceId) }
-    : { kind: 'uniformResourceIdentifier', value: filled(template.uniformResourceIdentifier, deviceId) };
-}
+const generalNames = (entry: GeneralNameTemplate, deviceId: string): readonly GrantedGeneralName[] =>
+  Object.entries(entry).map(([kind, template]) => ({
+    kind: kind as GrantedGeneralName['kind'],
+    value: filled(template, deviceId),
+  }));
 
 /** The preferred name syntax of RFC 1034 section 3.5, as RFC 5280 section 4.2.1.6 asks, without a trailing dot. */
-const isHostName = (text: string): boolean =>
+export const isHostName = (text: string): boolean =>
   text.length <= 253 && text.split('.').every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
 
 function requestedNames(extensions: readonly RequestedExtension[]): readonly GeneralName[] {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { type Document, parseDocument } from 'yaml';
 import * as z from 'zod';
 import { MintmarkError } from '../errors.ts';
 
@@ -47,10 +47,22 @@ const template = z
   .max(200)
   .refine((text) => !/[{}]/.test(text.replaceAll('{deviceId}', '')), 'the only placeholder is {deviceId}');
 
-const generalNameTemplate = z.union([
-  z.strictObject({ uniformResourceIdentifier: template }),
-  z.strictObject({ dNSName: template }),
-]);
+const oneInEach = (entry: object): boolean => Object.keys(entry).length === 1;
+
+/** Both are IA5String (RFC 5280 section 4.2.1.6): what is outside ASCII goes in as %-escapes or in its A-label. */
+const generalNameTemplate = z
+  .partialRecord(
+    z.enum(['uniformResourceIdentifier', 'dNSName']),
+    template.refine((text) => /^[\x21-\x7e]*$/.test(text), 'must be printable ASCII without spaces'),
+  )
+  .refine(oneInEach, 'one name in each list entry');
+
+const areDistinct = (list: readonly unknown[]): boolean =>
+  new Set(list.map((member) => JSON.stringify(member))).size === list.length;
+
+/** A list of which nothing may stand twice in a certificate. */
+const distinct = <Element extends z.ZodType>(element: Element) =>
+  z.array(element).refine(areDistinct, 'something is listed twice');
 
 const profileSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
@@ -61,7 +73,7 @@ const profileSchema = z.strictObject({
   }),
   keys: z
     .strictObject({
-      ec: z.strictObject({ curves: z.array(z.enum(['P-256', 'P-384', 'P-521'])).min(1) }).optional(),
+      ec: z.strictObject({ curves: distinct(z.enum(['P-256', 'P-384', 'P-521'])).min(1) }).optional(),
       rsa: z
         .strictObject({ minimumBits: z.int().min(2048), maximumBits: z.int().max(4096) })
         .refine((rsa) => rsa.minimumBits <= rsa.maximumBits, 'minimumBits is over maximumBits')
@@ -73,18 +85,23 @@ const profileSchema = z.strictObject({
     .array(
       z
         .partialRecord(z.enum(keysOf(attributeTypes)), template)
-        .refine((attribute) => Object.keys(attribute).length === 1, 'one attribute in each list entry'),
+        .refine(oneInEach, 'one attribute in each list entry'),
     )
     .min(1),
-  subjectAltName: z.strictObject({
-    always: z.array(generalNameTemplate).min(1),
-    onRequest: z.array(generalNameTemplate),
-  }),
-  keyUsage: z.array(z.enum(keysOf(keyUsageBits))).min(1),
-  extendedKeyUsage: z.array(z.enum(keysOf(extendedKeyUsages))).min(1),
+  subjectAltName: z
+    .strictObject({
+      always: distinct(generalNameTemplate).min(1),
+      onRequest: distinct(generalNameTemplate),
+    })
+    .refine(
+      ({ always, onRequest }) => !areDistinct(always) || !areDistinct(onRequest) || areDistinct([...always, ...onRequest]),
+      'a name is listed under both always and onRequest',
+    ),
+  keyUsage: distinct(z.enum(keysOf(keyUsageBits))).min(1),
+  extendedKeyUsage: distinct(z.enum(keysOf(extendedKeyUsages))).min(1),
   ignored: z.strictObject({
-    subjectAttributes: z.array(z.enum(keysOf(attributeTypes))),
-    extensions: z.array(z.enum(keysOf(ignorableExtensions))),
+    subjectAttributes: distinct(z.enum(keysOf(attributeTypes))),
+    extensions: distinct(z.enum(keysOf(ignorableExtensions))),
   }),
   registration: z.enum(['required', 'optional']),
   allowedSenders: z.union([z.literal('any'), z.array(z.string().min(1)).min(1)]),
@@ -100,13 +117,31 @@ export type Profile = Readonly<z.infer<typeof profileSchema>> & { readonly hash:
  * @throws MintmarkError CONFIGURATION_INVALID that lists every problem of the file
  */
 export function readProfile(file: string, yaml: string): Profile {
-  const result = profileSchema.safeParse(parse(yaml));
+  const document = parseDocument(yaml);
+  // The parser's messages end in a picture of the place, which does not fit into a sentence; their first line names it.
+  const mistakes = [...document.errors, ...document.warnings].map(({ message }) => message.split(':\n', 1)[0]);
+  if (mistakes.length > 0) throw invalid(file, mistakes);
+  const result = profileSchema.safeParse(valueOf(file, document));
   if (!result.success) {
-    const problems = result.error.issues.map((issue) => `${file}: ${issue.path.join('.') || 'the file'}: ${issue.message}`);
-    throw new MintmarkError('CONFIGURATION_INVALID', problems.join('; '));
+    throw invalid(
+      file,
+      result.error.issues.map((issue) => `${issue.path.join('.') || 'the file'}: ${issue.message}`),
+    );
   }
   return { ...result.data, hash: createHash('sha256').update(yaml).digest('hex') };
 }
+
+function valueOf(file: string, document: Document): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    // Aliases are resolved only now, and one may stand for nothing.
+    throw invalid(file, [error instanceof Error ? error.message : String(error)]);
+  }
+}
+
+const invalid = (file: string, problems: readonly (string | undefined)[]): MintmarkError =>
+  new MintmarkError('CONFIGURATION_INVALID', problems.map((problem) => `${file}: ${problem}`).join('; '));
 
 /**
  * Every `*.yaml` of a folder, by profile name.

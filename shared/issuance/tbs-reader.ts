@@ -70,7 +70,7 @@ function readExtensions(fields: DerReader): Extension[] {
   while (!list.isAtEnd) {
     const members = list.readSequence();
     const extnID = members.readObjectIdentifier();
-    const critical = members.peekTag() === tags.boolean ? members.readBoolean() : false;
+    const critical = members.readBooleanDefaultFalse();
     extensions.push({ extnID, critical, extnValue: members.readOctetString() });
     members.expectEnd('Extension');
   }

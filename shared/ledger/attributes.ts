@@ -45,8 +45,12 @@ export function readTimestamp(item: Item, name: string): number {
   return value;
 }
 
+/** Undefined where the attribute is not there; one of another type is an error, for a list may be what restricts. */
 export function readStrings(item: Item, name: string): string[] | undefined {
-  return item[name]?.L?.map((element) => {
+  const value = item[name];
+  if (value === undefined) return undefined;
+  if (value.L === undefined) throw missing(name, 'list of strings');
+  return value.L.map((element) => {
     if (element.S === undefined) throw missing(name, 'list of strings');
     return element.S;
   });

@@ -1,0 +1,116 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { MintmarkError } from '../../shared/errors.ts';
+import { announcementOf } from '../../shared/issuance/announce.ts';
+import type { Authority } from '../../shared/issuance/authority.ts';
+import { issueBatch } from '../../shared/issuance/issue-batch.ts';
+import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
+import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
+import type { Profile } from '../../shared/issuance/profile.ts';
+import { Devices } from '../../shared/ledger/devices.ts';
+import { Failures } from '../../shared/ledger/failures.ts';
+import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
+import { Issuers } from '../../shared/ledger/issuers.ts';
+import { Revocations } from '../../shared/ledger/revocations.ts';
+import { makeRequest, newPrivateKey } from './csr.ts';
+import type { IssuingCa } from './issuing-ca.ts';
+import { deviceTls } from './profile.ts';
+import { type SoftwareSigner, softwareSigner } from './software-signer.ts';
+import { type Tables, tables } from './tables.ts';
+import { type WrappedClient, wrapClient } from './wrapped-client.ts';
+
+export const minute = 60_000;
+
+/** One worker of the queue: a process's authority on shared tables, with a clock and a signer of the test's. */
+export interface Worker {
+  readonly authority: Authority;
+  readonly signer: SoftwareSigner;
+  readonly dynamoDB: WrappedClient;
+  /** What was published, in order; empty again with each `issue`. */
+  readonly announced: Outcome[];
+  /** Outcomes that the topic refuses. */
+  refusesToPublish: (outcome: Outcome) => boolean;
+  /** What opening the signer throws. */
+  openingFails: Error | undefined;
+  issue(...batch: readonly QueuedRequest[]): Promise<Outcome[]>;
+}
+
+export interface WorkerOptions {
+  readonly tables: Tables;
+  readonly ca: IssuingCa;
+  readonly now: () => number;
+  readonly profiles?: readonly Profile[];
+}
+
+export function startWorker({ tables: store, ca, now, profiles = [deviceTls] }: WorkerOptions): Worker {
+  const dynamoDB = wrapClient(store.newClient());
+  const { client } = dynamoDB;
+  const signer = softwareSigner(ca.issuer.signerUri, ca.privateKey);
+  const announced: Outcome[] = [];
+  const worker: Worker = {
+    signer,
+    dynamoDB,
+    announced,
+    refusesToPublish: () => false,
+    openingFails: undefined,
+    authority: {
+      profiles: new Map(profiles.map((profile) => [profile.name, profile])),
+      ledger: new IssuanceLedger(client, tables.issuance),
+      revocations: new Revocations(client, tables.revocations),
+      devices: new Devices(client, tables.devices),
+      failures: new Failures(client, tables.failures),
+      issuers: new OpenIssuers({
+        issuers: new Issuers(client, tables.issuers),
+        openSigner: async () => {
+          if (worker.openingFails !== undefined) throw worker.openingFails;
+          return signer;
+        },
+        now,
+      }),
+      publish: async (outcomes) => {
+        const due = outcomes.filter((outcome) => announcementOf(outcome) !== undefined);
+        const refused = due.filter(worker.refusesToPublish);
+        announced.push(...due.filter((outcome) => !refused.includes(outcome)));
+        return new Map(refused.map((outcome) => [outcome, new MintmarkError('STORE_UNAVAILABLE', 'No topic today.')]));
+      },
+      now,
+      randomBytes,
+      signBeforeSeconds: 900,
+      giveUpAfterSeconds: 3600,
+    },
+    issue: (...batch) => {
+      announced.length = 0;
+      return issueBatch(worker.authority, batch, now() + 10_000);
+    },
+  };
+  return worker;
+}
+
+export interface MessageFields {
+  readonly deviceId: string;
+  readonly requestId?: string;
+  readonly profile?: string;
+  /** PEM or base64; a good one of a new key otherwise. */
+  readonly csr?: string;
+}
+
+export const base64 = (der: Uint8Array): string => Buffer.from(der).toString('base64');
+
+/** A first delivery, sent now. */
+export function queue(now: number, fields: MessageFields, attributes: Partial<QueuedRequest> = {}): QueuedRequest {
+  const { deviceId, requestId = 'request-1', profile = 'device-tls' } = fields;
+  const csr = fields.csr ?? base64(makeRequest(newPrivateKey()));
+  return {
+    messageId: randomUUID(),
+    body: JSON.stringify({ version: 1, requestId, deviceId, profile, csr }),
+    senderId: 'AROAEXAMPLEROLEID:gateway-1',
+    sentAt: now,
+    receiveCount: 1,
+    ...attributes,
+  };
+}
+
+/** The same message once more. */
+export const redelivered = (message: QueuedRequest): QueuedRequest => ({
+  ...message,
+  receiveCount: message.receiveCount + 1,
+});

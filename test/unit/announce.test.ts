@@ -1,0 +1,133 @@
+import type { PublishBatchCommand, PublishBatchCommandOutput, SNSClient } from '@aws-sdk/client-sns';
+import { describe, expect, it } from 'vitest';
+import { MintmarkError } from '../../shared/errors.ts';
+import { announce, announcementOf } from '../../shared/issuance/announce.ts';
+import type { Outcome } from '../../shared/issuance/outcome.ts';
+
+const topic = 'arn:aws:sns:eu-west-1:111122223333:certificates';
+
+const issued = (deviceId: string): Outcome => ({
+  kind: 'issued',
+  row: {
+    state: 'issued',
+    deviceId,
+    requestId: 'r',
+    requestHash: 'h',
+    profile: 'device-tls',
+    attempt: 2,
+    abandonedSerialNumbers: [],
+    issuerId: 'devices',
+    serialNumber: '7f01',
+    certificate: Uint8Array.of(0x30, 0),
+  },
+});
+const rejected: Outcome = {
+  kind: 'rejected',
+  request: { deviceId: 'd', requestId: 'r', profile: 'device-tls' },
+  code: 'KEY_TOO_SMALL',
+  detail: 'The RSA modulus has 1024 bits.',
+};
+const silent: readonly Outcome[] = [
+  { kind: 'failed', code: 'MESSAGE_NOT_JSON', detail: 'x' },
+  { kind: 'retry', error: new MintmarkError('INTERNAL', 'x') },
+];
+
+/** A topic that answers as told; it keeps what it was sent. */
+function topicThat(answer: (call: number) => Partial<PublishBatchCommandOutput>) {
+  const calls: PublishBatchCommand['input'][] = [];
+  const send = async (command: PublishBatchCommand) => {
+    calls.push(command.input);
+    return answer(calls.length);
+  };
+  return { client: { send } as unknown as SNSClient, calls };
+}
+
+describe('announcementOf', () => {
+  it('has the certificate of what was issued', () => {
+    expect(announcementOf(issued('d'))).toEqual({
+      version: 1,
+      type: 'certificate.issued',
+      deviceId: 'd',
+      requestId: 'r',
+      profile: 'device-tls',
+      issuerId: 'devices',
+      serialNumber: '7f01',
+      certificate: '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n',
+    });
+  });
+
+  it('has the reason and the cure of what was rejected, also where the code is one of a later version', () => {
+    expect(announcementOf(rejected)).toEqual({
+      version: 1,
+      type: 'certificate.rejected',
+      deviceId: 'd',
+      requestId: 'r',
+      profile: 'device-tls',
+      code: 'KEY_TOO_SMALL',
+      detail: 'The RSA modulus has 1024 bits.',
+      cure: expect.stringContaining('RSA modulus'),
+    });
+    expect(announcementOf({ ...rejected, code: 'NOT_YET_INVENTED' })).toMatchObject({
+      code: 'NOT_YET_INVENTED',
+      cure: '',
+    });
+  });
+
+  it('is none for what has no answer', () => {
+    for (const outcome of silent) expect(announcementOf(outcome)).toBeUndefined();
+  });
+});
+
+describe('announce', () => {
+  it('publishes in batches of ten at most, each once, in order, with what to filter by', async () => {
+    const { client, calls } = topicThat(() => ({}));
+    const outcomes = Array.from({ length: 23 }, (_, index) => issued(`device-${index}`));
+    expect(await announce(client, topic, [...outcomes, rejected])).toEqual(new Map());
+    expect(calls.map(({ PublishBatchRequestEntries: entries }) => entries?.length)).toEqual([10, 10, 4]);
+    for (const { TopicArn, PublishBatchRequestEntries: entries = [] } of calls) {
+      expect(TopicArn).toBe(topic);
+      expect(new Set(entries.map(({ Id }) => Id)).size).toBe(entries.length);
+    }
+    const entries = calls.flatMap(({ PublishBatchRequestEntries }) => PublishBatchRequestEntries ?? []);
+    const messages = entries.map(({ Message }) => JSON.parse(Message ?? '') as { deviceId: string; type: string });
+    expect(messages.map(({ deviceId }) => deviceId)).toEqual([...outcomes.map((_, index) => `device-${index}`), 'd']);
+    for (const [index, { MessageAttributes }] of entries.entries()) {
+      expect(MessageAttributes).toEqual({
+        type: { DataType: 'String', StringValue: messages[index]?.type },
+        deviceId: { DataType: 'String', StringValue: messages[index]?.deviceId },
+      });
+    }
+  });
+
+  it('publishes nothing where there is nothing to tell', async () => {
+    const { client, calls } = topicThat(() => ({}));
+    expect(await announce(client, topic, silent)).toEqual(new Map());
+    expect(calls).toEqual([]);
+  });
+
+  it('answers with those that were not taken, and no others', async () => {
+    const { client } = topicThat((call) =>
+      call === 2 ? { Failed: [{ Id: '1', Code: 'InternalFailure', Message: 'busy', SenderFault: false }] } : {},
+    );
+    const outcomes = Array.from({ length: 15 }, (_, index) => issued(`device-${index}`));
+    const mixed = [...silent, ...outcomes];
+    const untold = await announce(client, topic, mixed);
+    expect([...untold.keys()]).toEqual([outcomes[11]]);
+    expect(untold.get(outcomes[11] as Outcome)).toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      message: expect.stringContaining('InternalFailure: busy'),
+    });
+  });
+
+  it('goes on after a batch that failed whole', async () => {
+    const { client, calls } = topicThat((call) => {
+      if (call === 1) throw Object.assign(new Error('Not allowed.'), { name: 'AuthorizationErrorException' });
+      return {};
+    });
+    const outcomes = Array.from({ length: 15 }, (_, index) => issued(`device-${index}`));
+    const untold = await announce(client, topic, outcomes);
+    expect([...untold.keys()]).toEqual(outcomes.slice(0, 10));
+    expect([...untold.values()].map(({ code }) => code)).toEqual(Array.from({ length: 10 }, () => 'STORE_REFUSED'));
+    expect(calls).toHaveLength(2);
+  });
+});

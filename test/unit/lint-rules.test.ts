@@ -1,0 +1,329 @@
+import { describe, expect, it } from 'vitest';
+import { MintmarkError } from '../../shared/errors.ts';
+import {
+  contextConstructed,
+  contextPrimitive,
+  namedBits,
+  objectIdentifier,
+  octetString,
+  printableString,
+  sequence,
+  setOf,
+  time,
+  tlv,
+  utf8String,
+} from '../../shared/issuance/der-writer.ts';
+import { lint, rules } from '../../shared/issuance/lint.ts';
+import { attributeTypes, type Profile } from '../../shared/issuance/profile.ts';
+import { type TbsIssuer, type TbsVariables, tbsTemplate } from '../../shared/issuance/tbs.ts';
+import { algorithmIdentifier } from '../../shared/signer/algorithm-identifier.ts';
+import { decode, encode, replaceAt, type Tree } from '../fixtures/csr/tree.ts';
+import { newVariables, tbsIssuer } from '../support/linted.ts';
+import { deviceTls } from '../support/profile.ts';
+
+/** Where things are in a TBSCertificate of this profile (RFC 5280 section 4.1), as child indexes. */
+const at = {
+  version: [0],
+  serialNumber: [1],
+  signature: [2],
+  issuer: [3],
+  notBefore: [4, 0],
+  notAfter: [4, 1],
+  subject: [5],
+  key: [6],
+  extensions: [7, 0],
+};
+const extensionIndex = {
+  basicConstraints: 0,
+  keyUsage: 1,
+  extendedKeyUsage: 2,
+  subjectKey: 3,
+  authorityKey: 4,
+  subjectAltName: 5,
+  crls: 6,
+  access: 7,
+};
+
+const variables = newVariables();
+const good = Buffer.from(tbsTemplate(tbsIssuer, deviceTls)(variables));
+
+const tree = (der: Uint8Array): Tree => decode(Buffer.from(der));
+const replaced = (path: readonly number[], ...by: readonly Uint8Array[]): Uint8Array =>
+  encode(replaceAt(decode(good), path, () => by.map(tree)));
+/** With another extnValue, which is an extension's last member. */
+function withExtension(name: keyof typeof extensionIndex, extnValue: Uint8Array): Uint8Array {
+  const path = [...at.extensions, extensionIndex[name]];
+  return encode(
+    replaceAt(decode(good), path, (found) =>
+      'children' in found
+        ? [{ ...found, children: [...found.children.slice(0, -1), tree(octetString(extnValue))] }]
+        : [found],
+    ),
+  );
+}
+const withSubject = (...attributes: readonly (readonly [keyof typeof attributeTypes, Uint8Array])[]): Uint8Array =>
+  replaced(
+    at.subject,
+    sequence(...attributes.map(([type, value]) => setOf(sequence(objectIdentifier(attributeTypes[type]), value)))),
+  );
+const withNames = (...names: readonly Uint8Array[]): Uint8Array => withExtension('subjectAltName', sequence(...names));
+const dNSName = (text: string): Uint8Array => contextPrimitive(2, Buffer.from(text));
+const uri = (text: string): Uint8Array => contextPrimitive(6, Buffer.from(text));
+
+interface World {
+  readonly issuer?: Partial<TbsIssuer>;
+  readonly certificate?: Partial<TbsIssuer['certificate']>;
+  readonly profile?: Partial<Profile>;
+  readonly variables?: Partial<TbsVariables>;
+}
+
+/** The rules that a TBS breaks, by name; `der` for one that is not DER. */
+function brokenBy(tbs: Uint8Array, world: World = {}): string[] {
+  const certificate = { ...tbsIssuer.certificate, ...world.certificate };
+  try {
+    lint(
+      tbs,
+      { ...tbsIssuer, ...world.issuer, certificate },
+      { ...deviceTls, ...world.profile },
+      { ...variables, ...world.variables },
+    );
+    return [];
+  } catch (error) {
+    if (!(error instanceof MintmarkError)) throw error;
+    expect(error.code).toBe('LINT_FAILED');
+    return ['der', ...rules.map(({ name }) => name)].filter((name) => error.message.includes(`${name} (`));
+  }
+}
+
+/** The same TBS with another serial number, recorded as such. */
+function serial(...octets: readonly number[]): readonly [Uint8Array, World] {
+  const serialNumber = Uint8Array.from(octets);
+  return [replaced(at.serialNumber, tlv(2, serialNumber)), { variables: { serialNumber } }];
+}
+const zeros = (count: number): number[] => Array.from({ length: count }, () => 0);
+const flippedLast = (bytes: Uint8Array): Uint8Array => bytes.with(-1, (bytes.at(-1) ?? 0) ^ 1);
+const children = (path: readonly number[]): readonly Tree[] => {
+  let found: Tree = decode(good);
+  for (const index of path) found = ('children' in found ? found.children[index] : undefined) ?? found;
+  return 'children' in found ? found.children : [];
+};
+const extensions = (): readonly Tree[] => children(at.extensions);
+const withExtensions = (change: (all: readonly Tree[]) => readonly Tree[]): Uint8Array =>
+  encode(replaceAt(decode(good), at.extensions, (found) => [{ tag: found.tag, children: change(extensions()) }]));
+const extensionAt = (index: number): Tree => extensions()[index] as Tree;
+/** An extension with its critical flag there or not. */
+const critical = (index: number, isCritical: boolean): Tree => {
+  const found = extensionAt(index);
+  const members = 'children' in found ? found.children : [];
+  const [extnID, extnValue] = [members[0] as Tree, members.at(-1) as Tree];
+  return {
+    tag: 0x30,
+    children: isCritical ? [extnID, tree(Uint8Array.of(1, 1, 0xff)), extnValue] : [extnID, extnValue],
+  };
+};
+const key = newVariables().subjectPublicKeyInfo;
+
+const passing: readonly (readonly [string, Uint8Array, World?])[] = [
+  ['what the template makes', good],
+  ['the least serial number of 16 octets', ...serial(1, ...zeros(15))],
+  ['the greatest serial number of 16 octets', ...serial(0x7f, ...zeros(15).fill(0xff))],
+  [
+    'an issuer whose validity is the same',
+    good,
+    { certificate: { notBefore: variables.notBefore, notAfter: variables.notAfter } },
+  ],
+  ['key usages of an end entity, all of them', withExtension('keyUsage', namedBits([0, 1, 2, 3, 4]))],
+  ['a commonName of 64 characters', withSubject(['commonName', utf8String('ü'.repeat(64))])],
+  ['a localityName of 128 characters', withSubject(['localityName', utf8String('x'.repeat(128))])],
+  [
+    'a country and a serial number',
+    withSubject(['countryName', printableString('DE')], ['serialNumber', printableString('A-1')]),
+  ],
+  ['one DNS name of 63 and 253 characters', withNames(dNSName(`${'a'.repeat(63)}.${'b.'.repeat(94)}c`))],
+  ['a URI with an escape', withNames(uri('https://example.com/%20?x=1#y'))],
+];
+
+const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] = [
+  ['version-3', 'v1', replaced(at.version)],
+  ['version-3', 'v2', replaced(at.version, contextConstructed(0, tlv(2, Uint8Array.of(1))))],
+  ['serial-number-of-16-octets-positive', '15 octets', ...serial(1, ...zeros(14))],
+  ['serial-number-of-16-octets-positive', '17 octets', ...serial(1, ...zeros(16))],
+  ['serial-number-of-16-octets-positive', 'a leading zero octet', ...serial(0, 0x80, ...zeros(14))],
+  ['serial-number-of-16-octets-positive', 'a negative number', ...serial(0x80, ...zeros(15))],
+  ['serial-number-as-recorded', 'another', good, { variables: { serialNumber: flippedLast(variables.serialNumber) } }],
+  [
+    'signature-algorithm-of-the-issuer',
+    'another hash',
+    good,
+    { issuer: { scheme: { algorithm: 'rsa-pss', hash: 'sha384' } } },
+  ],
+  [
+    'signature-algorithm-of-the-issuer',
+    'another padding',
+    replaced(at.signature, algorithmIdentifier({ algorithm: 'rsa-pkcs1-v1_5', hash: 'sha256' })),
+  ],
+  ['issuer-is-the-issuing-ca-s-subject', 'the subject', replaced(at.issuer, encode(children([])[5] as Tree))],
+  ['validity-as-long-as-the-profile-says', 'a second more', replaced(at.notAfter, time(variables.notAfter + 1000))],
+  ['validity-as-long-as-the-profile-says', 'a second less', replaced(at.notAfter, time(variables.notAfter - 1000))],
+  [
+    'validity-as-long-as-the-profile-says',
+    'another profile',
+    good,
+    { profile: { validity: { days: 366, backdateMinutes: 10 } } },
+  ],
+  ['validity-within-the-issuer-s', 'a second before', good, { certificate: { notBefore: variables.notBefore + 1000 } }],
+  ['validity-within-the-issuer-s', 'a second after', good, { certificate: { notAfter: variables.notAfter - 1000 } }],
+  ['subject-not-empty', 'no attribute', replaced(at.subject, sequence())],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a commonName of 65 characters',
+    withSubject(['commonName', utf8String('x'.repeat(65))]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a localityName of 129 characters',
+    withSubject(['localityName', utf8String('x'.repeat(129))]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a country in UTF-8',
+    withSubject(['countryName', utf8String('DE')]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a country by name',
+    withSubject(['countryName', printableString('Germany')]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a country of one letter',
+    withSubject(['countryName', printableString('D')]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'an underscore in a PrintableString',
+    withSubject(['serialNumber', printableString('a_1')]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'a serial number in UTF-8',
+    withSubject(['serialNumber', utf8String('a1')]),
+  ],
+  [
+    'subject-attributes-of-their-types-and-lengths',
+    'an attribute of no profile',
+    replaced(at.subject, sequence(setOf(sequence(objectIdentifier('2.5.4.12'), utf8String('Dr'))))),
+  ],
+  ['subject-public-key-is-the-csr-s', 'another key', good, { variables: { subjectPublicKeyInfo: key } }],
+  [
+    'extensions-each-once-critical-as-defined',
+    'one missing',
+    withExtensions((all) => all.filter((_, index) => index !== extensionIndex.crls)),
+  ],
+  [
+    'extensions-each-once-critical-as-defined',
+    'one twice',
+    withExtensions((all) => [...all, extensionAt(extensionIndex.crls)]),
+  ],
+  [
+    'extensions-each-once-critical-as-defined',
+    'one in the place of another',
+    withExtensions((all) => [...all.slice(0, -1), extensionAt(extensionIndex.crls)]),
+  ],
+  [
+    'extensions-each-once-critical-as-defined',
+    'an unknown one',
+    withExtensions((all) => [...all, tree(sequence(objectIdentifier('1.2.3'), octetString(sequence())))]),
+  ],
+  ...Object.entries(extensionIndex).map(
+    ([name, index]) =>
+      [
+        'extensions-each-once-critical-as-defined',
+        `${name} critical the other way`,
+        withExtensions((all) => all.with(index, critical(index, index > extensionIndex.keyUsage))),
+      ] as const,
+  ),
+  ['not-a-ca', 'cA TRUE', withExtension('basicConstraints', sequence(tlv(1, Uint8Array.of(0xff))))],
+  ['not-a-ca', 'cA FALSE, written', withExtension('basicConstraints', sequence(tlv(1, Uint8Array.of(0))))],
+  ['key-usage-without-cert-sign-or-crl-sign', 'keyCertSign', withExtension('keyUsage', namedBits([0, 5]))],
+  ['key-usage-without-cert-sign-or-crl-sign', 'cRLSign', withExtension('keyUsage', namedBits([0, 6]))],
+  ['key-usage-without-cert-sign-or-crl-sign', 'no bit at all', withExtension('keyUsage', namedBits([]))],
+  ['key-usage-without-cert-sign-or-crl-sign', 'no BIT STRING', withExtension('keyUsage', sequence())],
+  [
+    'subject-key-identifier-of-this-key',
+    'another',
+    withExtension('subjectKey', octetString(tbsIssuer.certificate.subjectKeyIdentifier)),
+  ],
+  ['subject-key-identifier-of-this-key', 'nothing', withExtension('subjectKey', Uint8Array.of())],
+  [
+    'authority-key-identifier-of-the-issuer',
+    'another',
+    good,
+    { certificate: { subjectKeyIdentifier: flippedLast(tbsIssuer.certificate.subjectKeyIdentifier) } },
+  ],
+  ['authority-key-identifier-of-the-issuer', 'an empty one', withExtension('authorityKey', sequence())],
+  ['subject-alt-name-not-empty', 'no name', withNames()],
+  ['subject-alt-names-of-their-forms', 'an underscore', withNames(dNSName('a_b'))],
+  ['subject-alt-names-of-their-forms', 'an empty DNS name', withNames(dNSName(''))],
+  ['subject-alt-names-of-their-forms', 'a label of 64 characters', withNames(dNSName('a'.repeat(64)))],
+  ['subject-alt-names-of-their-forms', '254 characters', withNames(dNSName(`${'a'.repeat(62)}.${'b.'.repeat(95)}c`))],
+  ['subject-alt-names-of-their-forms', 'a wildcard', withNames(dNSName('*.example.com'))],
+  ['subject-alt-names-of-their-forms', 'a relative URI', withNames(uri('example.com/device'))],
+  ['subject-alt-names-of-their-forms', 'a space in a URI', withNames(uri('urn:a b'))],
+  ['subject-alt-names-of-their-forms', 'what is not ASCII', withNames(uri('urn:ü'))],
+  [
+    'subject-alt-names-of-their-forms',
+    'a name of another kind, second',
+    withNames(uri('urn:a:b'), contextPrimitive(7, Uint8Array.of(192, 0, 2, 1))),
+  ],
+];
+
+describe('lint', () => {
+  it.each(passing.map(([what, tbs, world]) => ({ what, tbs, world })))('passes $what', ({ tbs, world }) => {
+    expect(brokenBy(tbs, world)).toEqual([]);
+  });
+
+  it.each(failing.map(([rule, what, tbs, world]) => ({ rule, what, tbs, world })))(
+    '$rule: $what',
+    ({ rule, tbs, world }) => {
+      expect(brokenBy(tbs, world)).toContain(rule);
+      // What is wrong with one thing is not blamed on everything: a rule that always fails would be no rule.
+      expect(brokenBy(tbs, world).length).toBeLessThanOrEqual(3);
+    },
+  );
+
+  it('has no rule that nothing here breaks, and every rule once', () => {
+    const names = rules.map(({ name }) => name);
+    expect(new Set(failing.map(([rule]) => rule))).toEqual(new Set(names));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('names every rule that is broken', () => {
+    expect(
+      brokenBy(replaced(at.subject, sequence()), { profile: { validity: { days: 1, backdateMinutes: 0 } } }),
+    ).toEqual(['validity-as-long-as-the-profile-says', 'subject-not-empty']);
+  });
+
+  it.each([
+    ['cut short', good.subarray(0, -1)],
+    ['followed by more', Buffer.concat([good, Buffer.of(0)])],
+    ['BER', Buffer.concat([Buffer.of(0x30, 0x80), good.subarray(4), Buffer.of(0, 0)])],
+    ['empty', new Uint8Array()],
+    ['of a time that does not exist', replaced(at.notBefore, tlv(0x17, Buffer.from('260230120000Z')))],
+  ])('refuses a TBS that is %s', (_, tbs) => {
+    expect(brokenBy(tbs)).toEqual(['der']);
+  });
+
+  it('answers with what the ledger records', () => {
+    expect(lint(good, tbsIssuer, deviceTls, variables)).toEqual({
+      tbsCertificate: good,
+      serialNumber: Buffer.from(variables.serialNumber).toString('hex'),
+      crlShard: (variables.serialNumber[15] ?? 0) % 16,
+      issuerId: 'devices',
+      profileHash: deviceTls.hash,
+      notBefore: variables.notBefore,
+      notAfter: variables.notAfter,
+      ignored: [],
+    });
+  });
+});

@@ -1,0 +1,195 @@
+import { constants, generateKeyPairSync, sign } from 'node:crypto';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { MintmarkError } from '../../shared/errors.ts';
+import { assembleCertificate } from '../../shared/issuance/certificate.ts';
+import { readIssuerCertificate } from '../../shared/issuance/issuer-certificate.ts';
+import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
+import type { Issuer, Issuers } from '../../shared/ledger/issuers.ts';
+import { refusalOf } from '../fixtures/csr/refusal.ts';
+import { makeIssuingCa } from '../support/issuing-ca.ts';
+import { newLinted, tbsIssuer } from '../support/linted.ts';
+import { deviceTls } from '../support/profile.ts';
+import { type SoftwareSigner, softwareSigner } from '../support/software-signer.ts';
+
+const start = Date.parse('2026-11-22T12:00:00Z');
+const deadline = start + 10_000;
+const ca = makeIssuingCa({ notBefore: new Date(start), notAfter: new Date(start + 1e11) });
+
+let now: number;
+let row: Issuer | undefined;
+let reads: number;
+let opened: SoftwareSigner[];
+let failures: Error[];
+let issuers: OpenIssuers;
+
+beforeEach(() => {
+  now = start;
+  row = ca.issuer;
+  reads = 0;
+  opened = [];
+  failures = [];
+  const read = async () => {
+    reads++;
+    return row;
+  };
+  issuers = new OpenIssuers({
+    issuers: { read } as unknown as Issuers,
+    openSigner: async ({ signerUri }) => {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      const signer = softwareSigner(signerUri, ca.privateKey);
+      opened.push(signer);
+      return signer;
+    },
+    now: () => now,
+  });
+});
+
+const open = () => issuers.open('devices', deadline);
+const closed = (): boolean[] => opened.map((signer) => signer.closed);
+
+describe('OpenIssuers', () => {
+  it('opens a signer once for everyone who asks at the same time, and keeps it', async () => {
+    const all = await Promise.all([open(), open(), open()]);
+    expect(new Set(all).size).toBe(1);
+    now += 3_600_000;
+    expect(await open()).toBe(all[0]);
+    expect(opened).toHaveLength(1);
+    expect(all[0]?.tbsIssuer).toMatchObject({
+      issuerId: 'devices',
+      baseUrl: 'http://ca.example.com',
+      crlShardCount: 16,
+    });
+  });
+
+  it('makes a template of each profile once', async () => {
+    const { templateOf } = await open();
+    expect(templateOf(deviceTls)).toBe(templateOf({ ...deviceTls }));
+    expect(templateOf({ ...deviceTls, hash: 'another' })).not.toBe(templateOf(deviceTls));
+  });
+
+  it('sees within a minute that an issuer was retired, and at once when asked to look', async () => {
+    await open();
+    row = { ...ca.issuer, state: 'retired' };
+    now += 59_999;
+    await open();
+    await expect(issuers.openNow('devices', deadline)).rejects.toMatchObject({
+      code: 'ISSUER_NOT_ACTIVE',
+      message: 'The issuer devices is retired.',
+    });
+    row = ca.issuer;
+    now += 60_000;
+    await open();
+    row = { ...ca.issuer, state: 'retired' };
+    now += 60_000;
+    await expect(open()).rejects.toMatchObject({ code: 'ISSUER_NOT_ACTIVE' });
+  });
+
+  it('looks again each time for an issuer that is not there', async () => {
+    row = undefined;
+    await expect(open()).rejects.toMatchObject({
+      code: 'ISSUER_NOT_ACTIVE',
+      message: 'The issuer devices is not in the issuers table.',
+    });
+    row = ca.issuer;
+    await open();
+    expect(reads).toBe(2);
+  });
+
+  it.each<readonly [string, Partial<Issuer>]>([
+    ['the key', { signerUri: 'pkcs11:object=other' }],
+    ['the sealed PIN', { sealedPins: { 'eu-west-1': Uint8Array.of(9) } }],
+    ["a Region's sealed PIN", { sealedPins: { ...ca.issuer.sealedPins, 'eu-central-1': Uint8Array.of(9) } }],
+  ])('opens anew when %s has changed, and closes the signer of before', async (_, change) => {
+    const before = await open();
+    row = { ...ca.issuer, ...change };
+    now += 60_000;
+    expect(await open()).not.toBe(before);
+    expect(closed()).toEqual([true, false]);
+  });
+
+  it.each(['PIN_UNSEAL_FAILED', 'SIGNER_MISCONFIGURED', 'SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE'] as const)(
+    'tries again after %s',
+    async (code) => {
+      failures.push(new MintmarkError(code, 'The signer could not be opened.'));
+      await expect(Promise.all([open(), open()])).rejects.toMatchObject({ code });
+      await open();
+      expect(opened).toHaveLength(1);
+    },
+  );
+
+  it('does not try a wrong PIN twice, until the row has another', async () => {
+    failures.push(new MintmarkError('SIGNER_PIN_REFUSED', 'The PIN is wrong.'));
+    await expect(open()).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    await expect(open()).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    await expect(issuers.openNow('devices', deadline)).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    expect(opened).toEqual([]);
+    row = { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(7) } };
+    await issuers.openNow('devices', deadline);
+    expect(opened).toHaveLength(1);
+  });
+
+  it('opens anew when told to', async () => {
+    await open();
+    await issuers.reopen('devices');
+    await open();
+    expect(closed()).toEqual([true, false]);
+    await issuers.reopen('nobody');
+  });
+
+  it('closes what is open, and nothing else', async () => {
+    await open();
+    await issuers.close();
+    await issuers.close();
+    expect(closed()).toEqual([true]);
+  });
+
+  it('says which issuer has a certificate that cannot be used', async () => {
+    row = { ...ca.issuer, certificate: ca.issuer.certificate.subarray(0, 100) };
+    await expect(open()).rejects.toMatchObject({
+      code: 'CONFIGURATION_INVALID',
+      message: expect.stringContaining('issuer devices'),
+    });
+  });
+});
+
+/** The issuing CA's certificate with some of its octets replaced, in hex; its signature is wrong then. */
+function edited(from: string, to: string): Buffer {
+  const hex = Buffer.from(ca.issuer.certificate).toString('hex');
+  expect(hex.split(from)).toHaveLength(2);
+  return Buffer.from(hex.replace(from, to), 'hex');
+}
+
+function assembleDeviceCertificate(): Uint8Array {
+  const { scheme } = tbsIssuer;
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { tbsCertificate } = newLinted();
+  const padding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+  return assembleCertificate(
+    tbsCertificate,
+    sign(scheme.hash, tbsCertificate, { key: privateKey, ...padding }),
+    scheme,
+    publicKey,
+  );
+}
+
+describe('readIssuerCertificate', () => {
+  it('reads a CA certificate', () => {
+    const read = readIssuerCertificate('devices', ca.issuer.certificate);
+    expect(read).toMatchObject({ notBefore: start, notAfter: start + 1e11 });
+    expect(read.subjectKeyIdentifier).toHaveLength(20);
+  });
+
+  it.each([
+    ['the certificate of a device', 'it is not a CA certificate', assembleDeviceCertificate()],
+    ['a CA that may sign no certificates', 'it is not a CA certificate', edited('03020106', '03020102')],
+    ['a CA without a subjectKeyIdentifier', 'it has no subjectKeyIdentifier', edited('0603551d0e', '0603551d0d')],
+    ['a CA without a keyUsage', 'keyUsage', edited('0603551d0f', '0603551d0d')],
+    ['text', 'cannot be used', Buffer.from('text')],
+    ['nothing', 'cannot be used', Buffer.alloc(0)],
+  ])('refuses %s', (_, reason, der) => {
+    const { code, message } = refusalOf(() => readIssuerCertificate('devices', der));
+    expect(code).toBe('CONFIGURATION_INVALID');
+    expect(message).toContain(reason);
+  });
+});

@@ -1,0 +1,119 @@
+import { ChangeMessageVisibilityBatchCommand, GetQueueUrlCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import { describe, expect, it } from 'vitest';
+import { retryDelaySeconds } from '../../shared/queue/retry-delay.ts';
+import { type DeliveredMessage, RetryLater } from '../../shared/queue/retry-later.ts';
+
+const almostOne = 1 - 2 ** -32;
+
+describe('retryDelaySeconds', () => {
+  it.each([
+    [1, 1, 2],
+    [2, 2, 4],
+    [3, 4, 8],
+    [8, 128, 256],
+    [9, 256, 512],
+    [10, 450, 900],
+    [100, 450, 900],
+    [1_000_000, 450, 900],
+  ])('after delivery %i is from %i to %i seconds, with a base of 2', (receiveCount, least, most) => {
+    expect(retryDelaySeconds(receiveCount, 2, 0)).toBe(least);
+    expect(retryDelaySeconds(receiveCount, 2, almostOne)).toBe(most);
+    const middle = retryDelaySeconds(receiveCount, 2, 0.5);
+    expect(middle).toBeGreaterThanOrEqual(least);
+    expect(middle).toBeLessThanOrEqual(most);
+  });
+
+  it('is whole seconds and at least one, whatever the base', () => {
+    for (const base of [1, 3, 7, 60, 1_209_600]) {
+      for (let count = 1; count < 30; count++) {
+        for (const random of [0, 0.123, 0.5, almostOne]) {
+          const delay = retryDelaySeconds(count, base, random);
+          expect(Number.isInteger(delay) && delay >= 1 && delay <= 900, `${count} ${base} ${random}: ${delay}`).toBe(
+            true,
+          );
+        }
+      }
+    }
+  });
+});
+
+describe('RetryLater', () => {
+  const arn = (name: string): string => `arn:aws:sqs:eu-west-1:111122223333:${name}`;
+  const message = (id: number, queue = 'requests', receives = 1): DeliveredMessage => ({
+    messageId: `message-${id}`,
+    receiptHandle: `handle-${id}`,
+    eventSourceARN: arn(queue),
+    attributes: { ApproximateReceiveCount: String(receives) },
+  });
+
+  /** A queue service that answers visibility changes as told. */
+  function queuesThat(answer: (command: ChangeMessageVisibilityBatchCommand) => object = () => ({})) {
+    const changes: ChangeMessageVisibilityBatchCommand['input'][] = [];
+    const urlsAsked: GetQueueUrlCommand['input'][] = [];
+    const send = async (command: object) => {
+      if (command instanceof GetQueueUrlCommand) {
+        urlsAsked.push(command.input);
+        return command.input.QueueName === 'unknown'
+          ? {}
+          : { QueueUrl: `https://sqs.example.com/${command.input.QueueName}` };
+      }
+      if (!(command instanceof ChangeMessageVisibilityBatchCommand)) throw new Error('not expected');
+      changes.push(command.input);
+      return answer(command);
+    };
+    const errors: string[] = [];
+    const retryLater = new RetryLater({ send } as unknown as SQSClient, 2, () => 0);
+    return {
+      changes,
+      urlsAsked,
+      errors,
+      postpone: (messages: readonly DeliveredMessage[]) =>
+        retryLater.postpone(messages, ({ message }) => errors.push(message)),
+    };
+  }
+
+  it('postpones each by its own deliveries, ten at a time, in its own queue', async () => {
+    const { changes, urlsAsked, errors, postpone } = queuesThat();
+    await postpone([
+      ...Array.from({ length: 12 }, (_, index) => message(index, 'requests', index + 1)),
+      message(99, 'redrive'),
+    ]);
+    expect(changes.map(({ QueueUrl, Entries }) => [QueueUrl, Entries?.length])).toEqual([
+      ['https://sqs.example.com/requests', 10],
+      ['https://sqs.example.com/requests', 2],
+      ['https://sqs.example.com/redrive', 1],
+    ]);
+    expect(changes[0]?.Entries?.slice(0, 3)).toEqual([
+      { Id: '0', ReceiptHandle: 'handle-0', VisibilityTimeout: 1 },
+      { Id: '1', ReceiptHandle: 'handle-1', VisibilityTimeout: 2 },
+      { Id: '2', ReceiptHandle: 'handle-2', VisibilityTimeout: 4 },
+    ]);
+    expect(urlsAsked).toEqual([
+      { QueueName: 'requests', QueueOwnerAWSAccountId: '111122223333' },
+      { QueueName: 'redrive', QueueOwnerAWSAccountId: '111122223333' },
+    ]);
+    await postpone([message(1)]);
+    expect(urlsAsked).toHaveLength(2);
+    expect(errors).toEqual([]);
+  });
+
+  it('does nothing for no messages', async () => {
+    const { changes, postpone } = queuesThat();
+    await postpone([]);
+    expect(changes).toEqual([]);
+  });
+
+  it('tells of each message that was not postponed, and goes on', async () => {
+    const { changes, errors, postpone } = queuesThat(({ input }) => {
+      if (input.QueueUrl?.endsWith('/broken') === true) throw new Error('no connection');
+      return { Failed: [{ Id: '1', Code: 'ReceiptHandleIsInvalid', Message: 'gone' }] };
+    });
+    await postpone([message(1, 'broken'), message(2, 'unknown'), message(3), message(4)]);
+    expect(changes).toHaveLength(2);
+    expect(errors).toEqual([
+      'no connection',
+      `SQS knows no URL of ${arn('unknown')}.`,
+      'Message message-4 was not postponed: ReceiptHandleIsInvalid: gone',
+    ]);
+  });
+});

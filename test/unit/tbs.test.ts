@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { newSerialNumber, validityOf } from '../../shared/issuance/tbs.ts';
+import { deviceTls } from '../support/profile.ts';
+
+const minute = 60_000;
+const day = 86_400_000;
+const now = Date.parse('2026-11-22T12:34:56.789Z');
+
+describe('newSerialNumber', () => {
+  const drawing = (...draws: readonly (readonly number[])[]) => {
+    const left = [...draws];
+    return newSerialNumber((count) => {
+      expect(count).toBe(16);
+      const draw = left.shift();
+      if (draw === undefined) throw new Error('drawn too often');
+      return Uint8Array.from({ length: count }, (_, index) => draw[index] ?? 0);
+    });
+  };
+
+  it('clears the top bit, so that the number is positive', () => {
+    expect(drawing([0xff, 1])[0]).toBe(0x7f);
+    expect(drawing([0x81])[0]).toBe(1);
+  });
+
+  it('draws again where the first octet would be zero, so that the number has 16 octets', () => {
+    expect([...drawing([0x80, 1], [0, 0xff], [0x42, 7])]).toEqual([0x42, 7, ...Array.from({ length: 14 }, () => 0)]);
+  });
+
+  it('leaves the drawn bytes alone', () => {
+    const drawn = new Uint8Array(16).fill(0xff);
+    newSerialNumber(() => drawn);
+    expect(drawn[0]).toBe(0xff);
+  });
+});
+
+describe('validityOf', () => {
+  const profile = { ...deviceTls, validity: { days: 30, backdateMinutes: 10 } };
+
+  it('is as long as the profile says with both ends in it, from whole seconds', () => {
+    const { notBefore, notAfter } = validityOf(profile, 0, now);
+    expect(new Date(notBefore).toISOString()).toBe('2026-11-22T12:24:56.000Z');
+    expect(new Date(notAfter).toISOString()).toBe('2026-12-22T12:24:55.000Z');
+  });
+
+  it("does not begin before the issuer's, and is as long all the same", () => {
+    const issuerNotBefore = Date.parse('2026-11-22T12:30:00Z');
+    const { notBefore, notAfter } = validityOf(profile, issuerNotBefore, now);
+    expect(notBefore).toBe(issuerNotBefore);
+    expect(notAfter - notBefore + 1000).toBe(30 * day);
+    expect(validityOf(profile, issuerNotBefore - 10 * minute, now).notBefore).toBe(Date.parse('2026-11-22T12:24:56Z'));
+  });
+});
