@@ -21,7 +21,9 @@ export class Progress {
     const width = 30;
     const filled = this.#total === 0 ? width : Math.round((answered / this.#total) * width);
     const bar = `${'#'.repeat(filled)}${'.'.repeat(width - filled)}`;
-    this.#stream.write(`${this.#stream.isTTY ? '\r' : ''}${bar} ${answered}/${this.#total} answered${this.#stream.isTTY ? '' : '\n'}`);
+    this.#stream.write(
+      `${this.#stream.isTTY ? '\r' : ''}${bar} ${answered}/${this.#total} answered${this.#stream.isTTY ? '' : '\n'}`,
+    );
   }
 
   end(): void {
@@ -37,7 +39,7 @@ export function describeCloud(local: LocalCloud, log: string): string {
     ['KMS, CloudHSM', `${local.stubEndpoint} (SoftHSM2 stub)`],
     ['requests queue', local.requestsQueueUrl],
     ['issuance table', cloud.resources.IssuanceTable?.ref ?? ''],
-    ['functions\' log', relative(process.cwd(), log)],
+    ["functions' log", relative(process.cwd(), log)],
   ];
   const variables = Object.entries(cloud.environment).map(([name, value]) => `  export ${name}=${value}`);
   return [
@@ -64,7 +66,13 @@ export function describeAnswers(
     const size = details?.namedCurve ?? details?.modulusLength ?? '';
     const key = `${publicKey.asymmetricKeyType} ${size}`.trim();
     const until = new Date(validTo).toISOString().slice(0, 10);
-    return [submission.deviceId, 'issued', answer.serialNumber, `${key}, until ${until}`, join(shown, files.get(answered) ?? '')];
+    return [
+      submission.deviceId,
+      'issued',
+      answer.serialNumber,
+      `${key}, until ${until}`,
+      join(shown, files.get(answered) ?? ''),
+    ];
   });
   const issued = answers.filter(({ answer }) => answer.status === 'issued').length;
   return [
@@ -77,5 +85,10 @@ export function describeAnswers(
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  return [head, ...rows].map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  return [head, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
 }

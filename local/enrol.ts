@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type SendMessageBatchRequestEntry, SendMessageBatchCommand } from '@aws-sdk/client-sqs';
+import { SendMessageBatchCommand, type SendMessageBatchRequestEntry } from '@aws-sdk/client-sqs';
 import { failureClasses } from '../shared/errors.ts';
 import type { Failure } from '../shared/ledger/failures.ts';
 import { keyOf } from '../shared/ledger/issuance.ts';
@@ -72,7 +72,10 @@ export async function enrol(
 async function enqueue(local: LocalCloud, submissions: readonly Submission[]): Promise<Enqueued[]> {
   const enqueued: Enqueued[] = [];
   for (const group of groupsForSending(submissions)) {
-    const entries: SendMessageBatchRequestEntry[] = group.map(({ requestId, body }) => ({ Id: requestId, MessageBody: body }));
+    const entries: SendMessageBatchRequestEntry[] = group.map(({ requestId, body }) => ({
+      Id: requestId,
+      MessageBody: body,
+    }));
     const command = new SendMessageBatchCommand({ QueueUrl: local.requestsQueueUrl, Entries: entries });
     const { Successful: sent = [], Failed: failed = [] } = await local.clients.sqs.send(command);
     if (failed.length > 0) throw new Error(`SQS refused a message: ${failed[0]?.Code}: ${failed[0]?.Message}`);

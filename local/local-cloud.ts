@@ -140,7 +140,9 @@ async function furnish(
     [`ca/${issuerId}-root.cer`, ca.rootCertificate],
   ] as const) {
     // RFC 5280 section 4.2.2.1: application/pkix-cert
-    await clients.s3.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: 'application/pkix-cert' }));
+    await clients.s3.send(
+      new PutObjectCommand({ Bucket: bucket, Key: key, Body: body, ContentType: 'application/pkix-cert' }),
+    );
   }
   const purpose = { clusterId: stub.clusterId, issuerId, stage };
   await new Issuers(clients.dynamoDB, cloud.resources.IssuersTable?.ref ?? '').add({

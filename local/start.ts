@@ -5,33 +5,35 @@ import { describeAnswers, describeCloud, Progress } from './console.ts';
 import { enrol } from './enrol.ts';
 import { type LocalCloud, startLocalCloud } from './local-cloud.ts';
 import { prepareResults, writeResults } from './results.ts';
-import { parseStartOptions, type StartOptions } from './setup/options.mjs';
 import { projectCache } from './setup/machine.mjs';
+import { parseStartOptions, type StartOptions } from './setup/options.mjs';
 import { endWithParent } from './setup/parent-watch.ts';
 import { makeFleet, readSubmissions, type Submission } from './submissions.ts';
 import { verifyAnswers } from './verify.ts';
 
 /** `npm start`, after set-up: the local cloud, CSRs through it, and their certificates. */
 async function run(options: StartOptions): Promise<number> {
-  let starting: Promise<LocalCloud> | undefined;
-  let stopping: Promise<void> | undefined;
-  const stop = () => {
-    stopping ??= stopStarted(starting);
-    return stopping;
-  };
-  endWithParent(stop);
+  // Nothing to stop yet.
+  let stop = () => Promise.resolve();
+  endWithParent(() => stop());
   const interrupted = new Promise<'interrupted'>((done) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done('interrupted'));
   });
   const job = await readJob(options);
-  await build();
   const log = openLog();
-  starting = startLocalCloud({
+  const starting = startLocalCloud({
     onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
   });
+  let stopping: Promise<void> | undefined;
+  stop = () => {
+    stopping ??= stopStarted(starting);
+    return stopping;
+  };
   try {
-    const local = await Promise.race([starting, interrupted]);
-    if (local === 'interrupted') return exitCodeOfInterrupt;
+    // Bundled meanwhile: no function runs before there is a message.
+    const ready = await Promise.race([Promise.all([starting, build()]), interrupted]);
+    if (ready === 'interrupted') return exitCodeOfInterrupt;
+    const [local] = ready;
     console.log(describeCloud(local, log));
     const enrolled = enrolAndReport(local, job);
     const exitCode = await Promise.race([enrolled, interrupted]);
@@ -54,8 +56,8 @@ async function run(options: StartOptions): Promise<number> {
 const exitCodeOfInterrupt = 130;
 
 /** Also a cloud that is not up yet; one that never gets up has cleaned up after itself. */
-async function stopStarted(starting: Promise<LocalCloud> | undefined): Promise<void> {
-  const local = await starting?.catch(() => undefined);
+async function stopStarted(starting: Promise<LocalCloud>): Promise<void> {
+  const local = await starting.catch(() => undefined);
   await local?.stop();
 }
 

@@ -1,5 +1,5 @@
+import type { webcrypto } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { type webcrypto } from 'node:crypto';
 import { join, parse } from 'node:path';
 import type { ErrorCode } from '../shared/errors.ts';
 import * as x509 from './x509.ts';
@@ -44,7 +44,10 @@ function readCsr(path: string): Read | 'folder' {
     // JSON takes six bytes for a control character.
     return Buffer.byteLength(JSON.stringify(csr)) > maximumBytes ? tooLarge(stats.size) : { csr };
   } catch (error) {
-    return refused('CSR_NOT_DECODABLE', `The file cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`);
+    return refused(
+      'CSR_NOT_DECODABLE',
+      `The file cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`,
+    );
   }
 }
 
@@ -62,7 +65,11 @@ function csrText(content: Buffer): string {
   return isText ? text : content.toString('base64');
 }
 
-const curve = (namedCurve: string): KeyAlgorithm & webcrypto.EcdsaParams => ({ name: 'ECDSA', namedCurve, hash: 'SHA-256' });
+const curve = (namedCurve: string): KeyAlgorithm & webcrypto.EcdsaParams => ({
+  name: 'ECDSA',
+  namedCurve,
+  hash: 'SHA-256',
+});
 
 const rsa = (modulusLength: number): KeyAlgorithm => ({
   name: 'RSASSA-PKCS1-v1_5',

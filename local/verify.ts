@@ -10,7 +10,8 @@ export function verifyAnswers(
   const issuing = new X509Certificate(issuingCertificate);
   const root = new X509Certificate(rootCertificate);
   const problems = [];
-  if (!issuing.checkIssued(root) || !issuing.verify(root.publicKey)) problems.push('The issuing CA is not the root CA\'s.');
+  if (!issuing.checkIssued(root) || !issuing.verify(root.publicKey))
+    problems.push("The issuing CA is not the root CA's.");
   for (const { submission, answer } of answers) {
     if (answer.status !== 'issued') continue;
     const leaf = new X509Certificate(answer.certificate);

@@ -6,7 +6,15 @@ import { sequence } from './der-writer.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { isHostName } from './names.ts';
 import { attributeTypes, type Profile } from './profile.ts';
-import { subjectKeyIdentifierOf, type TbsIssuer, type TbsVariables } from './tbs.ts';
+import {
+  authorityInformationAccessOf,
+  crlDistributionPointsOf,
+  extendedKeyUsageOf,
+  keyUsageOf,
+  subjectKeyIdentifierOf,
+  type TbsIssuer,
+  type TbsVariables,
+} from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
 
 declare const linted: unique symbol;
@@ -37,11 +45,14 @@ export interface LintSubject {
   readonly variables: TbsVariables;
 }
 
-interface Rule {
+interface Rule<Subject> {
   readonly name: string;
   readonly source: string;
-  readonly holds: (subject: LintSubject) => boolean;
+  readonly holds: (subject: Subject) => boolean;
 }
+
+/** What holds a TBS to its issuer alone can be asked of one that was recorded earlier, too. */
+type IssuerRule = Rule<Pick<LintSubject, 'tbs' | 'issuer'>>;
 
 /**
  * The extensions of an end-entity certificate, and whether each is critical (RFC 5280 section 4.2). A subjectAltName
@@ -92,7 +103,36 @@ const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) ===
 const extension = (tbs: TbsCertificate, extnID: string): Uint8Array =>
   tbs.extensions.find((candidate) => candidate.extnID === extnID)?.extnValue ?? new Uint8Array();
 
-export const rules: readonly Rule[] = [
+const issuerRules: readonly IssuerRule[] = [
+  {
+    name: 'signature-algorithm-of-the-issuer',
+    source: 'RFC 5280 section 4.1.2.3',
+    holds: ({ tbs, issuer }) => same(tbs.signature, algorithmIdentifier(issuer.scheme)),
+  },
+  {
+    name: 'issuer-is-the-issuing-ca-s-subject',
+    source: 'RFC 5280 section 4.1.2.4',
+    holds: ({ tbs, issuer }) => same(tbs.issuer, issuer.certificate.subject),
+  },
+  {
+    name: 'validity-within-the-issuer-s',
+    source: 'RFC 5280 section 6.1.3 (a) (2): a path is valid while every certificate in it is',
+    holds: ({ tbs, issuer }) =>
+      tbs.notBefore >= issuer.certificate.notBefore && tbs.notAfter <= issuer.certificate.notAfter,
+  },
+  {
+    name: 'authority-key-identifier-of-the-issuer',
+    source: 'RFC 5280 section 4.2.1.1',
+    holds: ({ tbs, issuer }) =>
+      same(
+        DerReader.ofContents(extension(tbs, '2.5.29.35')).readSequence().readContents(0x80),
+        issuer.certificate.subjectKeyIdentifier,
+      ),
+  },
+];
+
+export const rules: readonly Rule<LintSubject>[] = [
+  ...issuerRules,
   { name: 'version-3', source: 'RFC 5280 section 4.1.2.1', holds: ({ tbs }) => tbs.version === 2 },
   {
     name: 'serial-number-of-16-octets-positive',
@@ -105,25 +145,9 @@ export const rules: readonly Rule[] = [
     holds: ({ tbs, variables }) => same(tbs.serialNumber, variables.serialNumber),
   },
   {
-    name: 'signature-algorithm-of-the-issuer',
-    source: 'RFC 5280 section 4.1.2.3',
-    holds: ({ tbs, issuer }) => same(tbs.signature, algorithmIdentifier(issuer.scheme)),
-  },
-  {
-    name: 'issuer-is-the-issuing-ca-s-subject',
-    source: 'RFC 5280 section 4.1.2.4',
-    holds: ({ tbs, issuer }) => same(tbs.issuer, issuer.certificate.subject),
-  },
-  {
     name: 'validity-as-long-as-the-profile-says',
     source: 'RFC 5280 section 4.1.2.5: both ends are inclusive',
     holds: ({ tbs, profile }) => tbs.notAfter - tbs.notBefore + 1000 === profile.validity.days * 86_400_000,
-  },
-  {
-    name: 'validity-within-the-issuer-s',
-    source: 'RFC 5280 section 6.1.3 (a) (2): a path is valid while every certificate in it is',
-    holds: ({ tbs, issuer }) =>
-      tbs.notBefore >= issuer.certificate.notBefore && tbs.notAfter <= issuer.certificate.notAfter,
   },
   {
     name: 'subject-not-empty',
@@ -168,18 +192,32 @@ export const rules: readonly Rule[] = [
       ),
   },
   {
-    name: 'authority-key-identifier-of-the-issuer',
-    source: 'RFC 5280 section 4.2.1.1',
-    holds: ({ tbs, issuer }) =>
-      same(
-        DerReader.ofContents(extension(tbs, '2.5.29.35')).readSequence().readContents(0x80),
-        issuer.certificate.subjectKeyIdentifier,
-      ),
-  },
-  {
     name: 'subject-alt-name-not-empty',
     source: 'RFC 5280 section 4.2.1.6',
     holds: ({ tbs }) => !DerReader.ofContents(extension(tbs, '2.5.29.17')).readSequence().isAtEnd,
+  },
+  {
+    name: 'key-usage-as-the-profile-says',
+    source: 'RFC 5280 section 4.2.1.3',
+    holds: ({ tbs, profile }) => same(extension(tbs, '2.5.29.15'), keyUsageOf(profile)),
+  },
+  {
+    name: 'extended-key-usage-as-the-profile-says',
+    source: 'RFC 5280 section 4.2.1.12',
+    holds: ({ tbs, profile }) => same(extension(tbs, '2.5.29.37'), extendedKeyUsageOf(profile)),
+  },
+  {
+    name: 'crl-distribution-point-of-the-recorded-shard',
+    source: 'RFC 5280 section 4.2.1.13: a revocation is looked for where the certificate says',
+    holds: ({ tbs, issuer, variables }) => {
+      const shard = crlShardOf(Buffer.from(variables.serialNumber).toString('hex'), issuer.crlShardCount);
+      return same(extension(tbs, '2.5.29.31'), crlDistributionPointsOf(issuer, shard));
+    },
+  },
+  {
+    name: 'ca-issuers-of-the-issuer',
+    source: 'RFC 5280 section 4.2.2.1',
+    holds: ({ tbs, issuer }) => same(extension(tbs, '1.3.6.1.5.5.7.1.1'), authorityInformationAccessOf(issuer)),
   },
   {
     name: 'subject-alt-names-of-their-forms',
@@ -216,6 +254,15 @@ export function lint(
   return certificate as LintedTbsCertificate;
 }
 
+/**
+ * Whether a TBS that was recorded earlier is still one of this issuer: it is not when the issuer's key or certificate
+ * was replaced in the meantime.
+ */
+export function isStillOfIssuer(tbsCertificate: Uint8Array, issuer: TbsIssuer): boolean {
+  const tbs = readTbsCertificate(tbsCertificate);
+  return issuerRules.every((rule) => holds(rule, { tbs, issuer }));
+}
+
 function brokenRules(
   tbsCertificate: Uint8Array,
   issuer: TbsIssuer,
@@ -234,7 +281,7 @@ function brokenRules(
 }
 
 /** A rule that cannot read what it looks at is broken. */
-function holds(rule: Rule, subject: LintSubject): boolean {
+function holds<Subject>(rule: Rule<Subject>, subject: Subject): boolean {
   try {
     return rule.holds(subject);
   } catch (error) {

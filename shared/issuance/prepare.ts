@@ -3,12 +3,13 @@ import { keyOf, type RecordedIntent, type StandingRow } from '../ledger/issuance
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
-import { lint, type LintedTbsCertificate } from './lint.ts';
+import { isStillOfIssuer, lint, type LintedTbsCertificate } from './lint.ts';
 import { grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import { verifyProofOfPossession } from './proof-of-possession.ts';
 import { checkPublicKey } from './public-key.ts';
+import { authoriseSender } from './sender.ts';
 import { type Outcomes, settleAll } from './settle.ts';
 import { newSerialNumber, validityOf } from './tbs.ts';
 
@@ -95,8 +96,11 @@ async function resume(
 ): Promise<Step> {
   const { deviceId } = intent;
   const device = (await authority.devices.findNow([deviceId], authority.now())).get(deviceId);
+  authoriseSender(request.identity.sender, request.profile, device);
   if (deviceRefusal(request, device) !== undefined) return abandon(authority, intent);
-  return { request, intent, issuer: await authority.issuers.openNow(intent.issuerId, deadline) };
+  const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
+  if (!isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)) return abandon(authority, intent);
+  return { request, intent, issuer };
 }
 
 /** A signature over the TBS may exist, or be on its way: the serial number is revoked as if one did. */

@@ -80,18 +80,18 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
   const version3 = contextConstructed(0, unsignedInteger(Uint8Array.of(2)));
   const signature = algorithmIdentifier(issuer.scheme);
   const basicConstraints = extension('2.5.29.19', true, sequence());
-  const keyUsage = extension('2.5.29.15', true, namedBits(profile.keyUsage.map((usage) => keyUsageBits[usage])));
+  const keyUsage = extension('2.5.29.15', true, keyUsageOf(profile));
   const extendedKeyUsage = extension(
     '2.5.29.37',
     false,
-    sequence(...profile.extendedKeyUsage.map((usage) => objectIdentifier(extendedKeyUsages[usage]))),
+    extendedKeyUsageOf(profile),
   );
   const authorityKeyIdentifier = extension(
     '2.5.29.35',
     false,
     sequence(contextPrimitive(0, issuer.certificate.subjectKeyIdentifier)),
   );
-  const authorityInformationAccess = extension('1.3.6.1.5.5.7.1.1', false, caIssuers(caCertificateUrl(issuer)));
+  const authorityInformationAccess = extension('1.3.6.1.5.5.7.1.1', false, authorityInformationAccessOf(issuer));
 
   return ({ serialNumber, notBefore, notAfter, names, subjectPublicKeyInfo }) => {
     const shard = crlShardOf(Buffer.from(serialNumber).toString('hex'), issuer.crlShardCount);
@@ -112,13 +112,21 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
           extension('2.5.29.14', false, octetString(subjectKeyIdentifierOf(subjectPublicKeyInfo))),
           authorityKeyIdentifier,
           extension('2.5.29.17', false, sequence(...names.subjectAltName.map(encodeGeneralName))),
-          extension('2.5.29.31', false, distributionPoint(crlUrl(issuer, shard))),
+          extension('2.5.29.31', false, crlDistributionPointsOf(issuer, shard)),
           authorityInformationAccess,
         ),
       ),
     );
   };
 }
+
+/** KeyUsage (RFC 5280 section 4.2.1.3). */
+export const keyUsageOf = (profile: Profile): Uint8Array =>
+  namedBits(profile.keyUsage.map((usage) => keyUsageBits[usage]));
+
+/** ExtKeyUsageSyntax (RFC 5280 section 4.2.1.12). */
+export const extendedKeyUsageOf = (profile: Profile): Uint8Array =>
+  sequence(...profile.extendedKeyUsage.map((usage) => objectIdentifier(extendedKeyUsages[usage])));
 
 export const caCertificateUrl = (issuer: TbsIssuer): string => `${issuer.baseUrl}/ca/${issuer.issuerId}.cer`;
 
@@ -155,9 +163,11 @@ function encodeGeneralName(name: GrantedGeneralName): Uint8Array {
 }
 
 /** CRLDistributionPoints with one fullName (RFC 5280 section 4.2.1.13). */
-const distributionPoint = (url: string): Uint8Array =>
-  sequence(sequence(contextConstructed(0, contextConstructed(0, contextPrimitive(6, new TextEncoder().encode(url))))));
+export const crlDistributionPointsOf = (issuer: TbsIssuer, shard: number): Uint8Array =>
+  sequence(sequence(contextConstructed(0, contextConstructed(0, uniformResourceIdentifier(crlUrl(issuer, shard))))));
 
 /** AuthorityInfoAccessSyntax with one id-ad-caIssuers (RFC 5280 section 4.2.2.1). */
-const caIssuers = (url: string): Uint8Array =>
-  sequence(sequence(objectIdentifier('1.3.6.1.5.5.7.48.2'), contextPrimitive(6, new TextEncoder().encode(url))));
+export const authorityInformationAccessOf = (issuer: TbsIssuer): Uint8Array =>
+  sequence(sequence(objectIdentifier('1.3.6.1.5.5.7.48.2'), uniformResourceIdentifier(caCertificateUrl(issuer))));
+
+const uniformResourceIdentifier = (url: string): Uint8Array => contextPrimitive(6, new TextEncoder().encode(url));

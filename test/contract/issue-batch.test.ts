@@ -447,6 +447,15 @@ describe('a device blocked between intent and signature', () => {
     expect(await isRevoked(serial)).toBe(true);
     expect(signedDigests(worker)).toHaveLength(1);
   });
+
+  it('is not finished for a sender who may no longer enrol it', async () => {
+    const { deviceId, message } = await newMessage();
+    worker.signer.faults.push('unavailable');
+    await worker.issue(message);
+    await register(deviceId, { state: 'active', allowedSenders: ['AROASOMEBODYELSE'] });
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['SENDER_NOT_ALLOWED']);
+    expect(signedDigests(worker)).toHaveLength(1);
+  });
 });
 
 describe.each(['not-written', 'reply-lost'] as const)('a write that fails, %s', (fault) => {
@@ -608,5 +617,28 @@ describe('an issuer', () => {
     await store.client.send(retire);
     expect(kinds(await worker.issue(redelivered(message)))).toEqual(['ISSUER_NOT_ACTIVE']);
     expect(signedDigests(worker)).toHaveLength(1);
+  });
+
+  it('whose certificate was replaced since the intent signs it no more: the attempt is given up', async () => {
+    const options = { issuerId: 'replaced', notBefore: new Date(start - minute), notAfter: new Date(start + 1e12) };
+    const [before, after] = [makeIssuingCa(options), makeIssuingCa(options)];
+    await new Issuers(store.client, tables.issuers).add(before.issuer);
+    const replaced: Profile = { ...deviceTls, name: 'replaced', issuer: 'replaced' };
+    worker = startWorker({ tables: store, ca: after, profiles: [replaced], now: () => now });
+    const deviceId = await newDevice();
+    const message = queue(now, { deviceId, profile: 'replaced' });
+    worker.signer.faults.push('unavailable');
+    expect(kinds(await worker.issue(message))).toEqual(['SIGNER_UNAVAILABLE']);
+    const first = (await row(deviceId))?.serialNumber?.S ?? '';
+    const replace = new UpdateItemCommand({
+      TableName: tables.issuers,
+      Key: { issuerId: { S: 'replaced' } },
+      UpdateExpression: 'SET certificate = :certificate',
+      ExpressionAttributeValues: { ':certificate': { B: after.issuer.certificate } },
+    });
+    await store.client.send(replace);
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect(await isRevoked(first)).toBe(true);
+    expect(await row(deviceId)).toMatchObject({ attempt: { N: '2' } });
   });
 });

@@ -100,6 +100,11 @@ function serial(...octets: readonly number[]): readonly [Uint8Array, World] {
   const serialNumber = Uint8Array.from(octets);
   return [replaced(at.serialNumber, tlv(2, serialNumber)), { variables: { serialNumber } }];
 }
+/** What the template makes of another serial number: its CRL shard follows. */
+function templated(...octets: readonly number[]): readonly [Uint8Array, World] {
+  const serialNumber = Uint8Array.from(octets);
+  return [tbsTemplate(tbsIssuer, deviceTls)({ ...variables, serialNumber }), { variables: { serialNumber } }];
+}
 const zeros = (count: number): number[] => Array.from({ length: count }, () => 0);
 const flippedLast = (bytes: Uint8Array): Uint8Array => bytes.with(-1, (bytes.at(-1) ?? 0) ^ 1);
 const children = (path: readonly number[]): readonly Tree[] => {
@@ -125,14 +130,22 @@ const key = newVariables().subjectPublicKeyInfo;
 
 const passing: readonly (readonly [string, Uint8Array, World?])[] = [
   ['what the template makes', good],
-  ['the least serial number of 16 octets', ...serial(1, ...zeros(15))],
-  ['the greatest serial number of 16 octets', ...serial(0x7f, ...zeros(15).fill(0xff))],
+  ['the least serial number of 16 octets', ...templated(1, ...zeros(15))],
+  ['the greatest serial number of 16 octets', ...templated(0x7f, ...zeros(15).fill(0xff))],
   [
     'an issuer whose validity is the same',
     good,
     { certificate: { notBefore: variables.notBefore, notAfter: variables.notAfter } },
   ],
-  ['key usages of an end entity, all of them', withExtension('keyUsage', namedBits([0, 1, 2, 3, 4]))],
+  [
+    'key usages of an end entity, all of them',
+    withExtension('keyUsage', namedBits([0, 1, 2, 3, 4])),
+    {
+      profile: {
+        keyUsage: ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement'],
+      },
+    },
+  ],
   ['a commonName of 64 characters', withSubject(['commonName', utf8String('ü'.repeat(64))])],
   ['a localityName of 128 characters', withSubject(['localityName', utf8String('x'.repeat(128))])],
   [
@@ -263,6 +276,14 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ],
   ['authority-key-identifier-of-the-issuer', 'an empty one', withExtension('authorityKey', sequence())],
   ['subject-alt-name-not-empty', 'no name', withNames()],
+  ['key-usage-as-the-profile-says', 'one more', withExtension('keyUsage', namedBits([0, 2]))],
+  ['key-usage-as-the-profile-says', 'another profile', good, { profile: { keyUsage: ['keyAgreement'] } }],
+  ['extended-key-usage-as-the-profile-says', 'none', withExtension('extendedKeyUsage', sequence())],
+  ['extended-key-usage-as-the-profile-says', 'another', good, { profile: { extendedKeyUsage: ['serverAuth'] } }],
+  ['crl-distribution-point-of-the-recorded-shard', 'another shard count', good, { issuer: { crlShardCount: 1 } }],
+  ['crl-distribution-point-of-the-recorded-shard', 'none', withExtension('crls', sequence())],
+  ['ca-issuers-of-the-issuer', 'another place', good, { issuer: { baseUrl: 'http://elsewhere.example' } }],
+  ['ca-issuers-of-the-issuer', 'none', withExtension('access', sequence())],
   ['subject-alt-names-of-their-forms', 'an underscore', withNames(dNSName('a_b'))],
   ['subject-alt-names-of-their-forms', 'an empty DNS name', withNames(dNSName(''))],
   ['subject-alt-names-of-their-forms', 'a label of 64 characters', withNames(dNSName('a'.repeat(64)))],

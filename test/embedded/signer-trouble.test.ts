@@ -1,0 +1,186 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { FaultName } from '../../local/pkcs11-shim/faults.ts';
+import { generateEcKey } from '../fixtures/csr/make.ts';
+import { bodyOf, TestCloud } from '../support/embedded-cloud.ts';
+import { makePemCsr, verifyChain } from '../support/embedded-openssl.ts';
+import { until } from '../support/embedded-until.ts';
+
+const key = generateEcKey('P-256');
+
+async function newRequest(cloud: TestCloud, name: string) {
+  const deviceId = await cloud.newDevice(name);
+  return { deviceId, requestId: 'r', csr: makePemCsr(key, deviceId) };
+}
+
+function expectGood(cloud: TestCloud, leaf: Uint8Array): void {
+  const { issuingCertificate: issuing, rootCertificate: root } = cloud.local;
+  expect(verifyChain({ leaf, issuing, root })).toMatch(/: OK\n$/);
+}
+
+describe('an HSM in trouble for a while', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    cloud = await TestCloud.start({ visibilityTimeout: '60', issueConcurrency: '2' });
+  });
+  afterAll(() => cloud?.stop());
+
+  it('the custom key store is disconnected at cold start: requests wait, and are issued when it is back', async () => {
+    await cloud.drill('custom-key-store', { connectionState: 'DISCONNECTED' });
+    const requests = await Promise.all(['a', 'b'].map((name) => newRequest(cloud, name)));
+    const messageIds = await cloud.sendAll(requests.map(bodyOf));
+    for (const messageId of messageIds) {
+      const retry = await until(() => cloud.outcomesOf(messageId)[0], `look at ${messageId}`);
+      expect(retry).toMatchObject({ message: 'retry', code: 'PIN_UNSEAL_FAILED' });
+    }
+    expect(await Promise.all(requests.map((request) => cloud.row(request)))).toEqual([undefined, undefined]);
+
+    await cloud.drill('custom-key-store', { connectionState: 'CONNECTED' });
+    for (const request of requests) expectGood(cloud, (await cloud.issued(request)).certificate);
+    expect(await cloud.failures()).toEqual([]);
+  });
+
+  /** What a fault leaves in the record of signatures besides the one that is stored. */
+  const faults: readonly { fault: FaultName; count: number; retried: string | undefined; signatures: number }[] = [
+    { fault: 'busy', count: 2, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
+    // Opened again and signed in the same delivery.
+    { fault: 'session-lost', count: 1, retried: undefined, signatures: 1 },
+    { fault: 'session-lost', count: 3, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
+    { fault: 'device-removed', count: 3, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
+    { fault: 'reply-lost', count: 1, retried: 'SIGNER_UNAVAILABLE', signatures: 2 },
+    { fault: 'corrupt', count: 1, retried: 'SIGNATURE_WRONG', signatures: 2 },
+  ];
+
+  for (const { fault, count, retried, signatures } of faults) {
+    it(`${fault}, ${count} times: ${retried === undefined ? 'issued at once' : 'tried again'}, and one certificate`, async () => {
+      const request = await newRequest(cloud, fault);
+      const before = cloud.signatures().length;
+      cloud.faults({ fault, count });
+      const messageId = await cloud.request(request);
+      const { certificate, serialNumber, attempt } = await cloud.issued(request);
+
+      expectGood(cloud, certificate);
+      expect(attempt).toBe(1);
+      const made = cloud.signatures().slice(before);
+      expect(made).toHaveLength(signatures);
+      expect(new Set(made.map(({ digest }) => digest)).size).toBe(1);
+      expect(await cloud.ended(messageId)).toMatchObject({ message: 'issued', serialNumber });
+      const tries = cloud.outcomesOf(messageId).filter(({ message }) => message === 'retry');
+      expect(new Set(tries.map(({ code }) => code))).toEqual(new Set(retried === undefined ? [] : [retried]));
+    });
+  }
+});
+
+describe('a function that dies with its batch', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    // What a dead function leaves behind is visible again after 4 s, and given up by SQS after the second time.
+    cloud = await TestCloud.start({ visibilityTimeout: '4', maxReceiveCount: '2', issueConcurrency: '1' });
+  });
+  afterAll(() => cloud?.stop());
+
+  it('costs nobody a certificate; what was signed before it died is signed again, the same TBS', async () => {
+    const requests = await Promise.all(['x', 'y', 'z'].map((name) => newRequest(cloud, name)));
+    cloud.faults({ fault: 'crash-after', count: 1 });
+    await cloud.sendAll(requests.map(bodyOf));
+    for (const request of requests) {
+      const { certificate, attempt } = await cloud.issued(request);
+      expectGood(cloud, certificate);
+      expect(attempt).toBe(1);
+    }
+    const digests = cloud.signatures().map(({ digest }) => digest);
+    expect(digests).toHaveLength(4);
+    expect(new Set(digests).size).toBe(3);
+  });
+
+  it('again and again: the dead-letter queue, then a row in failures; the next request is none the wiser', async () => {
+    const poison = await newRequest(cloud, 'poison');
+    cloud.faults({ fault: 'crash', count: -1 });
+    const messageId = await cloud.request(poison);
+    const failure = await cloud.failure(messageId);
+    cloud.faults();
+
+    expect(failure).toMatchObject({
+      failureClass: 'crashed',
+      code: 'MESSAGE_KILLED_FUNCTION',
+      sender: 'LOCALOPERATOR',
+      body: bodyOf(poison),
+    });
+    expect(failure.detail).toMatch(/\.$/);
+    await cloud.drained('DeadLetterQueue');
+    await cloud.drained();
+    expect(await cloud.row(poison)).toMatchObject({ state: 'intent', attempt: 1 });
+
+    const next = await newRequest(cloud, 'next');
+    await cloud.request(next);
+    expectGood(cloud, (await cloud.issued(next)).certificate);
+  });
+});
+
+describe('an HSM in trouble for longer than a request may wait', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    cloud = await TestCloud.start({ giveUpAfterSeconds: '3', issueConcurrency: '1' });
+    // The function's cold start is not to use up the time of a request.
+    const first = await newRequest(cloud, 'first');
+    await cloud.request(first);
+    await cloud.issued(first);
+  });
+  afterAll(() => cloud?.stop());
+
+  it('the request is given up with its reason, and can be sent again', async () => {
+    const request = await newRequest(cloud, 'waits');
+    const before = cloud.signatures().length;
+    cloud.faults({ fault: 'busy', count: -1 });
+    const messageId = await cloud.request(request);
+    const failure = await cloud.failure(messageId);
+
+    expect(failure).toMatchObject({
+      failureClass: 'transient-exhausted',
+      code: 'SIGNER_UNAVAILABLE',
+      body: bodyOf(request),
+    });
+    expect(failure.detail).toContain('CKR_FUNCTION_FAILED');
+    expect(failure.tries).toBeGreaterThan(1);
+    expect(failure.failedAt - failure.sentAt).toBeGreaterThanOrEqual(3000);
+    await cloud.drained();
+    expect(cloud.signatures()).toHaveLength(before);
+
+    cloud.faults();
+    await cloud.request(request);
+    expectGood(cloud, (await cloud.issued(request)).certificate);
+  });
+
+  it('an HSM that signs wrongly every time: nothing of it is ever stored', async () => {
+    const request = await newRequest(cloud, 'corrupt');
+    cloud.faults({ fault: 'corrupt', count: -1 });
+    const messageId = await cloud.request(request);
+    expect(await cloud.failure(messageId)).toMatchObject({ failureClass: 'signer', code: 'SIGNATURE_WRONG' });
+    expect((await cloud.row(request))?.state).toBe('intent');
+  });
+});
+
+describe('a configuration that cannot be', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    cloud = await TestCloud.start({
+      retryBaseSeconds: 'soon',
+      giveUpAfterSeconds: '-1',
+      visibilityTimeout: '1',
+      maxReceiveCount: '2',
+    });
+  });
+  afterAll(() => cloud?.stop());
+
+  it('every problem is listed at cold start, and the message is not lost', async () => {
+    const request = await newRequest(cloud, 'waits');
+    const messageId = await cloud.request(request);
+    await until(
+      () =>
+        cloud.lines.some((line) =>
+          ['RETRY_BASE_SECONDS', 'GIVE_UP_AFTER_SECONDS'].every((name) => line.includes(name)),
+        ),
+      'line that lists both problems',
+    );
+    expect(await cloud.failure(messageId)).toMatchObject({ code: 'MESSAGE_KILLED_FUNCTION', body: bodyOf(request) });
+  });
+});
