@@ -5,22 +5,19 @@ import * as z from 'zod';
 import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { asMintmarkError, MintmarkError } from '../shared/errors.ts';
-import { announce } from '../shared/issuance/announce.ts';
-import type { Authority } from '../shared/issuance/authority.ts';
-import { issueBatch } from '../shared/issuance/issue-batch.ts';
-import type { IssuerCertificate } from '../shared/issuance/issuer-certificate.ts';
-import { OpenIssuers } from '../shared/issuance/open-issuers.ts';
-import type { Outcome, QueuedRequest } from '../shared/issuance/outcome.ts';
-import { readProfiles } from '../shared/issuance/profile.ts';
-import { Devices } from '../shared/ledger/devices.ts';
-import { Failures } from '../shared/ledger/failures.ts';
-import { IssuanceLedger } from '../shared/ledger/issuance.ts';
-import { type Issuer, Issuers } from '../shared/ledger/issuers.ts';
-import { Revocations } from '../shared/ledger/revocations.ts';
-import { RetryLater } from '../shared/queue/retry-later.ts';
-import { unsealPin } from '../shared/signer/pin.ts';
-import { openPkcs11Signer, type Pkcs11Signer } from '../shared/signer/pkcs11.ts';
-import type { Signer } from '../shared/signer/port.ts';
+import {
+  type Authority,
+  announce,
+  type IssuerCertificate,
+  issueBatch,
+  OpenIssuers,
+  type Outcome,
+  type QueuedRequest,
+  readProfiles,
+} from '../shared/issuance/index.ts';
+import { Devices, Failures, IssuanceLedger, type Issuer, Issuers, Revocations } from '../shared/ledger/index.ts';
+import { RetryLater } from '../shared/queue/index.ts';
+import { openPkcs11Signer, type Pkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
 
 /**
  * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
@@ -53,7 +50,11 @@ const { configuration, profiles } = readAll({
 const dynamoDB = makeDynamoDBClient();
 const kms = makeKMSClient();
 const sns = makeSNSClient();
-const retryLater = new RetryLater(makeSQSClient(), configuration.RETRY_BASE_SECONDS, () => randomInt(2 ** 32) / 2 ** 32);
+const retryLater = new RetryLater(
+  makeSQSClient(),
+  configuration.RETRY_BASE_SECONDS,
+  () => randomInt(2 ** 32) / 2 ** 32,
+);
 const authority: Authority = {
   profiles,
   ledger: new IssuanceLedger(dynamoDB, configuration.ISSUANCE_TABLE),

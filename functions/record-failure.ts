@@ -3,7 +3,7 @@ import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
 import { makeDynamoDBClient } from '../shared/aws.ts';
 import { readConfiguration, text } from '../shared/configuration.ts';
-import { Failures } from '../shared/ledger/failures.ts';
+import { Failures } from '../shared/ledger/index.ts';
 
 /**
  * The dead-letter queue to the failures table. What arrives here was delivered until SQS gave up without the issue

@@ -2,8 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SendMessageBatchCommand, type SendMessageBatchRequestEntry } from '@aws-sdk/client-sqs';
 import { failureClasses } from '../shared/errors.ts';
-import type { Failure } from '../shared/ledger/failures.ts';
-import { keyOf } from '../shared/ledger/issuance.ts';
+import { type Failure, keyOf } from '../shared/ledger/index.ts';
 import type { LocalCloud } from './local-cloud.ts';
 import type { Submission } from './submissions.ts';
 

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, parse } from 'node:path';
-import { certificatePem } from '../shared/issuance/certificate.ts';
+import { certificatePem } from '../shared/issuance/index.ts';
 import type { Answered } from './enrol.ts';
 import type { LocalCloud } from './local-cloud.ts';
 

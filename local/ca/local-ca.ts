@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as Pkcs11js from 'pkcs11js';
-import { ecdsaSignatureToDer } from '../../shared/signer/ecdsa-signature.ts';
-import { formatPkcs11Uri } from '../../shared/signer/pkcs11-uri.ts';
+import { ecdsaSignatureToDer, formatPkcs11Uri } from '../../shared/signer/index.ts';
 import { generateKeyPair } from '../softhsm/key-pair.ts';
 import { createToken, type TokenEnvironment, type TokenSession, withToken } from '../softhsm/token.ts';
 import { type CaKey, signCaCertificate } from './certificate.ts';

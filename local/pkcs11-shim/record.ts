@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { digestOfSignInput } from '../../shared/signer/pkcs11-mechanism.ts';
+import { digestOfSignInput } from '../../shared/signer/index.ts';
 
 /** One signature that was made, as the shim wrote it down before anybody could see it. */
 export interface RecordedSignature {

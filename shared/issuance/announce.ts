@@ -1,6 +1,6 @@
-import { type PublishBatchRequestEntry, PublishBatchCommand, type SNSClient } from '@aws-sdk/client-sns';
+import { PublishBatchCommand, type PublishBatchRequestEntry, type SNSClient } from '@aws-sdk/client-sns';
 import { type ErrorCode, errorKinds, MintmarkError } from '../errors.ts';
-import { storeError } from '../ledger/store-error.ts';
+import { storeError } from '../ledger/index.ts';
 import { certificatePem } from './certificate.ts';
 import type { Outcome } from './outcome.ts';
 

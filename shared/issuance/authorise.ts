@@ -1,6 +1,5 @@
 import { MintmarkError } from '../errors.ts';
-import type { Device } from '../ledger/devices.ts';
-import type { RequestIdentity } from '../ledger/issuance.ts';
+import type { Device, RequestIdentity } from '../ledger/index.ts';
 import type { Authority } from './authority.ts';
 import { type CertificationRequest, decodeCsr, parseCertificationRequest } from './certification-request.ts';
 import { readMessage } from './message.ts';

@@ -1,8 +1,5 @@
 import type { MintmarkError } from '../errors.ts';
-import type { Devices } from '../ledger/devices.ts';
-import type { Failures } from '../ledger/failures.ts';
-import type { IssuanceLedger } from '../ledger/issuance.ts';
-import type { Revocations } from '../ledger/revocations.ts';
+import type { Devices, Failures, IssuanceLedger, Revocations } from '../ledger/index.ts';
 import type { OpenIssuers } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';

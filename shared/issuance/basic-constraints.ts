@@ -1,5 +1,5 @@
+import { DerReader } from '../asn1/index.ts';
 import { refusingBadEncoding } from './csr-encoding-error.ts';
-import { DerReader } from './der-reader.ts';
 
 /** RFC 5280 section 4.2.1.9. */
 export interface BasicConstraints {

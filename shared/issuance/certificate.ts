@@ -1,8 +1,7 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
+import { bitString, sequence } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
-import type { SignatureScheme } from '../signer/port.ts';
-import { bitString, sequence } from './der-writer.ts';
+import { algorithmIdentifier, type SignatureScheme } from '../signer/index.ts';
 
 /** What the CA key signs of a TBSCertificate. */
 export const digestOf = (tbsCertificate: Uint8Array, scheme: SignatureScheme): Uint8Array =>
@@ -42,6 +41,9 @@ function verificationKey(scheme: SignatureScheme, key: KeyObject) {
 
 /** Textual encoding of a certificate (RFC 7468 section 5), ending in a newline. */
 export function certificatePem(der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? [];
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
   return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`;
 }

@@ -1,7 +1,7 @@
+import { constructedTag, DerReader, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
 import { refusingBadEncoding } from './csr-encoding-error.ts';
 import { checkSignatureFitsKey, readSignatureAlgorithm, type SignatureAlgorithm } from './csr-signature-algorithm.ts';
-import { constructedTag, DerReader, tags } from './der-reader.ts';
 import { type DistinguishedName, readDistinguishedName } from './distinguished-name.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 import { type PublicKey, readSubjectPublicKeyInfo } from './public-key.ts';

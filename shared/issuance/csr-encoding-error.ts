@@ -1,5 +1,5 @@
+import { DerError, type DerErrorReason } from '../asn1/index.ts';
 import { type ErrorCode, MintmarkError } from '../errors.ts';
-import { DerError, type DerErrorReason } from './der-reader.ts';
 
 const refusals: Record<DerErrorReason, readonly [code: ErrorCode, verdict: string]> = {
   truncated: ['CSR_TRUNCATED', 'is cut short'],

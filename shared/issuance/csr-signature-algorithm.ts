@@ -1,5 +1,5 @@
+import { constructedTag, DerError, type DerReader, nameOfTag } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { constructedTag, DerError, type DerReader, nameOfTag } from './der-reader.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 import { describePublicKey, type PublicKey } from './public-key.ts';
 

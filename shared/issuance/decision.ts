@@ -1,5 +1,4 @@
-import type { IssuedRow, RejectedRow } from '../ledger/row.ts';
-import type { RecordedIntent, StandingRow } from '../ledger/issuance.ts';
+import type { IssuedRow, RecordedIntent, RejectedRow, StandingRow } from '../ledger/index.ts';
 
 /** What the row that stands under a request id means for a request that arrives under it. */
 export type Decision =

@@ -1,4 +1,4 @@
-import { type DerReader, nameOfTag, tags } from './der-reader.ts';
+import { type DerReader, nameOfTag, tags } from '../asn1/index.ts';
 
 /** RFC 5280 section 4.1.2.4. */
 export interface AttributeTypeAndValue {

@@ -1,6 +1,6 @@
 import { SocketAddress } from 'node:net';
+import { constructedTag, DerReader, nameOfTag, primitiveTag } from '../asn1/index.ts';
 import { refusingBadEncoding } from './csr-encoding-error.ts';
-import { constructedTag, DerReader, nameOfTag, primitiveTag } from './der-reader.ts';
 import { type DistinguishedName, readDistinguishedName, refuseControlCharacters } from './distinguished-name.ts';
 
 /** RFC 5280 section 4.2.1.6; a text value is as written, with no case folded and no escape resolved. */

@@ -41,7 +41,11 @@ async function publish(authority: Authority, round: readonly QueuedRequest[], ou
 }
 
 /** What failed, and what has been tried for too long, becomes a row in `failures`; until it is one, it is tried again. */
-async function recordFailures(authority: Authority, batch: readonly QueuedRequest[], outcomes: Outcomes): Promise<void> {
+async function recordFailures(
+  authority: Authority,
+  batch: readonly QueuedRequest[],
+  outcomes: Outcomes,
+): Promise<void> {
   const now = authority.now();
   const failed = batch.flatMap((queued) => {
     const outcome = outcomes.get(queued) ?? passedOver();

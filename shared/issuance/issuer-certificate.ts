@@ -1,6 +1,6 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
+import { DerReader } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { DerReader } from './der-reader.ts';
 import { readTbsCertificate } from './tbs-reader.ts';
 
 /** What issuing needs of the issuing CA's own certificate. */
@@ -32,16 +32,22 @@ export function readIssuerCertificate(issuerId: string, der: Uint8Array): Issuer
     return {
       der,
       subject: tbs.subject,
-      subjectKeyIdentifier: DerReader.ofContents(required(extensions, '2.5.29.14', 'subjectKeyIdentifier')).readOctetString(),
+      subjectKeyIdentifier: DerReader.ofContents(
+        required(extensions, '2.5.29.14', 'subjectKeyIdentifier'),
+      ).readOctetString(),
       publicKey: x509.publicKey,
       notBefore: tbs.notBefore,
       notAfter: tbs.notAfter,
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new MintmarkError('CONFIGURATION_INVALID', `The certificate of the issuer ${issuerId} cannot be used: ${reason}.`, {
-      cause: error,
-    });
+    throw new MintmarkError(
+      'CONFIGURATION_INVALID',
+      `The certificate of the issuer ${issuerId} cannot be used: ${reason}.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,8 +1,7 @@
+import { DerError, DerReader, primitiveTag, sequence, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { crlShardOf } from '../ledger/revocations.ts';
-import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
-import { DerError, DerReader, primitiveTag, tags } from './der-reader.ts';
-import { sequence } from './der-writer.ts';
+import { crlShardOf } from '../ledger/index.ts';
+import { algorithmIdentifier } from '../signer/index.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { isHostName } from './names.ts';
 import { attributeTypes, type Profile } from './profile.ts';
@@ -82,7 +81,9 @@ const upperBounds: Readonly<Record<keyof typeof attributeTypes, number>> = {
 
 /** countryName (of two letters) and serialNumber are PrintableString, the others DirectoryString. */
 function isWithinItsType({ type, tag, value }: AttributeTypeAndValue): boolean {
-  const name = (Object.keys(upperBounds) as (keyof typeof attributeTypes)[]).find((each) => attributeTypes[each] === type);
+  const name = (Object.keys(upperBounds) as (keyof typeof attributeTypes)[]).find(
+    (each) => attributeTypes[each] === type,
+  );
   if (name === undefined || Array.from(value).length > upperBounds[name]) return false;
   if (name === 'countryName') return tag === tags.printableString && /^[A-Z]{2}$/.test(value);
   return name === 'serialNumber' ? tag === tags.printableString : true;
@@ -137,7 +138,8 @@ export const rules: readonly Rule<LintSubject>[] = [
   {
     name: 'serial-number-of-16-octets-positive',
     source: 'RFC 5280 section 4.1.2.2',
-    holds: ({ tbs }) => tbs.serialNumber.length === 16 && (tbs.serialNumber[0] ?? 0) > 0 && (tbs.serialNumber[0] ?? 0) < 0x80,
+    holds: ({ tbs }) =>
+      tbs.serialNumber.length === 16 && (tbs.serialNumber[0] ?? 0) > 0 && (tbs.serialNumber[0] ?? 0) < 0x80,
   },
   {
     name: 'serial-number-as-recorded',
@@ -180,7 +182,8 @@ export const rules: readonly Rule<LintSubject>[] = [
   {
     name: 'key-usage-without-cert-sign-or-crl-sign',
     source: 'RFC 5280 section 4.2.1.3',
-    holds: ({ tbs }) => ((DerReader.ofContents(extension(tbs, '2.5.29.15')).readBitString().bytes[0] ?? 0xff) & 0b0000_0110) === 0,
+    holds: ({ tbs }) =>
+      ((DerReader.ofContents(extension(tbs, '2.5.29.15')).readBitString().bytes[0] ?? 0xff) & 0b0000_0110) === 0,
   },
   {
     name: 'subject-key-identifier-of-this-key',

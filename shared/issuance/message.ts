@@ -28,7 +28,10 @@ export type RequestMessage = z.infer<typeof requestMessage>;
 export function readMessage(body: string): RequestMessage {
   const bytes = Buffer.byteLength(body);
   if (bytes > maximumMessageBytes) {
-    throw new MintmarkError('MESSAGE_TOO_LARGE', `The message has ${bytes} bytes; at most ${maximumMessageBytes} are read.`);
+    throw new MintmarkError(
+      'MESSAGE_TOO_LARGE',
+      `The message has ${bytes} bytes; at most ${maximumMessageBytes} are read.`,
+    );
   }
   const value = parseJson(body);
   if (typeof value === 'object' && value !== null && 'version' in value && value.version !== 1) {
@@ -38,7 +41,8 @@ export function readMessage(body: string): RequestMessage {
     );
   }
   const result = requestMessage.safeParse(value);
-  if (!result.success) throw new MintmarkError('MESSAGE_INVALID', `The message is not as documented: ${problems(result.error)}.`);
+  if (!result.success)
+    throw new MintmarkError('MESSAGE_INVALID', `The message is not as documented: ${problems(result.error)}.`);
   return result.data;
 }
 
@@ -56,11 +60,13 @@ const described = (value: unknown): string =>
   typeof value === 'object' && value !== null ? 'no number' : JSON.stringify(value).slice(0, 40);
 
 function problems(error: z.ZodError): string {
-  return error.issues
-    .slice(0, 10)
-    .map((issue) => `${issue.path.length === 0 ? 'the object' : issue.path.join('.')}: ${issue.message}`)
-    .join('; ')
-    .slice(0, 500)
-    // A key of the sender's may be quoted: nothing that breaks a line, or that UTF-8 cannot hold, goes on from here.
-    .replaceAll(/[\p{Cc}\p{Cs}]/gu, '\ufffd');
+  return (
+    error.issues
+      .slice(0, 10)
+      .map((issue) => `${issue.path.length === 0 ? 'the object' : issue.path.join('.')}: ${issue.message}`)
+      .join('; ')
+      .slice(0, 500)
+      // A key of the sender's may be quoted: nothing that breaks a line, or that UTF-8 cannot hold, goes on from here.
+      .replaceAll(/[\p{Cc}\p{Cs}]/gu, '\ufffd')
+  );
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { MintmarkError } from '../errors.ts';
-import type { Issuer, Issuers } from '../ledger/issuers.ts';
-import type { Signer } from '../signer/port.ts';
+import type { Issuer, Issuers } from '../ledger/index.ts';
+import type { Signer } from '../signer/index.ts';
 import { type IssuerCertificate, readIssuerCertificate } from './issuer-certificate.ts';
 import type { Profile } from './profile.ts';
 import { type TbsIssuer, tbsTemplate } from './tbs.ts';
@@ -118,7 +118,8 @@ export class OpenIssuers {
 /** What a signer was opened from: the key, its certificate and the PIN's envelopes. */
 function fingerprintOf(issuer: Issuer): string {
   const hash = createHash('sha256').update(issuer.signerUri).update(issuer.certificate);
-  for (const region of Object.keys(issuer.sealedPins).sort()) hash.update(region).update(issuer.sealedPins[region] ?? '');
+  for (const region of Object.keys(issuer.sealedPins).sort())
+    hash.update(region).update(issuer.sealedPins[region] ?? '');
   return hash.update(issuer.baseUrl).update(String(issuer.crlShardCount)).digest('hex');
 }
 

@@ -1,5 +1,5 @@
 import type { ErrorCode, MintmarkError } from '../errors.ts';
-import type { IssuedRow } from '../ledger/row.ts';
+import type { IssuedRow } from '../ledger/index.ts';
 
 /** How one delivery of a message ended. Everything but `retry` consumes the message. */
 export type Outcome =

@@ -1,9 +1,9 @@
 import { asMintmarkError, MintmarkError } from '../errors.ts';
-import { keyOf, type RecordedIntent, type StandingRow } from '../ledger/issuance.ts';
+import { keyOf, type RecordedIntent, type StandingRow } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
-import { isStillOfIssuer, lint, type LintedTbsCertificate } from './lint.ts';
+import { isStillOfIssuer, type LintedTbsCertificate, lint } from './lint.ts';
 import { grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
@@ -175,7 +175,10 @@ function toBeSigned(authority: Authority, request: AuthorisedRequest, issuer: Op
   const { notBefore, notAfter } = validityOf(profile, certificate.notBefore, authority.now());
   if (notAfter > certificate.notAfter) {
     const end = new Date(certificate.notAfter).toISOString();
-    throw new MintmarkError('ISSUER_EXPIRES_TOO_SOON', `The issuer ${issuerId} ends on ${end}, before its certificates would.`);
+    throw new MintmarkError(
+      'ISSUER_EXPIRES_TOO_SOON',
+      `The issuer ${issuerId} ends on ${end}, before its certificates would.`,
+    );
   }
   const variables = {
     serialNumber: newSerialNumber(authority.randomBytes),

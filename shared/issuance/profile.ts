@@ -38,7 +38,8 @@ export const ignorableExtensions = {
   subjectKeyIdentifier: '2.5.29.14',
 } as const;
 
-const keysOf = <T extends Record<string, unknown>>(table: T) => Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
+const keysOf = <T extends Record<string, unknown>>(table: T) =>
+  Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
 
 /** Text with `{deviceId}` in it, the one thing that varies from certificate to certificate of a profile. */
 const template = z
@@ -80,12 +81,13 @@ const profileSchema = z.strictObject({
         .optional(),
       ed25519: z.boolean().optional(),
     })
-    .refine((keys) => keys.ec !== undefined || keys.rsa !== undefined || keys.ed25519 === true, 'no key would be allowed'),
+    .refine(
+      (keys) => keys.ec !== undefined || keys.rsa !== undefined || keys.ed25519 === true,
+      'no key would be allowed',
+    ),
   subject: z
     .array(
-      z
-        .partialRecord(z.enum(keysOf(attributeTypes)), template)
-        .refine(oneInEach, 'one attribute in each list entry'),
+      z.partialRecord(z.enum(keysOf(attributeTypes)), template).refine(oneInEach, 'one attribute in each list entry'),
     )
     .min(1),
   subjectAltName: z
@@ -94,7 +96,8 @@ const profileSchema = z.strictObject({
       onRequest: distinct(generalNameTemplate),
     })
     .refine(
-      ({ always, onRequest }) => !areDistinct(always) || !areDistinct(onRequest) || areDistinct([...always, ...onRequest]),
+      ({ always, onRequest }) =>
+        !areDistinct(always) || !areDistinct(onRequest) || areDistinct([...always, ...onRequest]),
       'a name is listed under both always and onRequest',
     ),
   keyUsage: distinct(z.enum(keysOf(keyUsageBits))).min(1),
@@ -150,10 +153,13 @@ const invalid = (file: string, problems: readonly (string | undefined)[]): Mintm
 export function readProfiles(folder: URL): ReadonlyMap<string, Profile> {
   const profiles = new Map<string, Profile>();
   const problems: string[] = [];
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml')).sort()) {
+  for (const file of readdirSync(folder)
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()) {
     try {
       const profile = readProfile(file, readFileSync(new URL(file, folder), 'utf8'));
-      if (file !== `${profile.name}.yaml`) problems.push(`${file}: holds the profile ${profile.name}; name the file after it`);
+      if (file !== `${profile.name}.yaml`)
+        problems.push(`${file}: holds the profile ${profile.name}; name the file after it`);
       profiles.set(profile.name, profile);
     } catch (error) {
       problems.push(error instanceof Error ? error.message : String(error));

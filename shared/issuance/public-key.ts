@@ -1,5 +1,5 @@
+import { DerError, DerReader, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { DerError, DerReader, tags } from './der-reader.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 
 export type CurveName = 'P-256' | 'P-384' | 'P-521';

@@ -1,4 +1,4 @@
-import { keyOf } from '../ledger/issuance.ts';
+import { keyOf } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 
 /** A message that came back this often may be one that kills its function; it goes alone and last. */

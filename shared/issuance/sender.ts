@@ -1,5 +1,5 @@
 import { MintmarkError } from '../errors.ts';
-import type { Device } from '../ledger/devices.ts';
+import type { Device } from '../ledger/index.ts';
 import type { Profile } from './profile.ts';
 
 /**
@@ -14,6 +14,9 @@ export function authoriseSender(principal: string, profile: Profile, device: Dev
     throw new MintmarkError('SENDER_NOT_ALLOWED', `The sender ${principal} may not use the profile ${profile.name}.`);
   }
   if (device?.allowedSenders !== undefined && !device.allowedSenders.includes(principal)) {
-    throw new MintmarkError('SENDER_NOT_ALLOWED', `The sender ${principal} may not enrol the device ${device.deviceId}.`);
+    throw new MintmarkError(
+      'SENDER_NOT_ALLOWED',
+      `The sender ${principal} may not enrol the device ${device.deviceId}.`,
+    );
   }
 }

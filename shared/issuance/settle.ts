@@ -34,6 +34,9 @@ export function outcomeOf(thrown: unknown): Outcome {
     case 'reject-final':
     case 'reject-reopenable':
       // A rejection is an answer and belongs into the request's row; one that gets here was not written.
-      return { kind: 'retry', error: new MintmarkError('INTERNAL', `${error.code} was not recorded.`, { cause: error }) };
+      return {
+        kind: 'retry',
+        error: new MintmarkError('INTERNAL', `${error.code} was not recorded.`, { cause: error }),
+      };
   }
 }

@@ -1,11 +1,11 @@
 import { MintmarkError } from '../errors.ts';
-import { keyOf } from '../ledger/issuance.ts';
+import { keyOf } from '../ledger/index.ts';
 import type { Authority } from './authority.ts';
 import { assembleCertificate, digestOf } from './certificate.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Prepared } from './prepare.ts';
-import { outcomeOf, type Outcomes, settleAll } from './settle.ts';
+import { type Outcomes, outcomeOf, settleAll } from './settle.ts';
 
 /** Signs recorded intents, each issuer's in one call to its signer, and stores the certificates. */
 export async function sign(
@@ -55,6 +55,9 @@ async function store(authority: Authority, { intent }: Prepared, certificate: Ui
   const written = await authority.ledger.storeCertificate(intent, certificate, authority.now());
   if (written.done) return { kind: 'issued', row: written.row };
   const standing = (await authority.ledger.read([intent])).get(keyOf(intent));
-  if (standing?.state === 'issued' && standing.requestHash === intent.requestHash) return { kind: 'issued', row: standing };
-  return outcomeOf(new MintmarkError('STORE_UNAVAILABLE', 'The intent was given up while its certificate was being signed.'));
+  if (standing?.state === 'issued' && standing.requestHash === intent.requestHash)
+    return { kind: 'issued', row: standing };
+  return outcomeOf(
+    new MintmarkError('STORE_UNAVAILABLE', 'The intent was given up while its certificate was being signed.'),
+  );
 }

@@ -1,4 +1,4 @@
-import { constructedTag, DerReader, tags } from './der-reader.ts';
+import { constructedTag, DerReader, tags } from '../asn1/index.ts';
 
 export interface Extension {
   readonly extnID: string;
@@ -82,7 +82,8 @@ function readTime(validity: DerReader): number {
   const offset = validity.offset;
   const tag = validity.peekTag();
   const text = Buffer.from(validity.readContents(tag === utcTime ? utcTime : generalizedTime)).toString('latin1');
-  if (!(tag === utcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(text)) throw validity.malformed('a time in a wrong form', offset);
+  if (!(tag === utcTime ? /^\d{12}Z$/ : /^\d{14}Z$/).test(text))
+    throw validity.malformed('a time in a wrong form', offset);
   const digits = tag === utcTime ? `${Number(text.slice(0, 2)) < 50 ? '20' : '19'}${text}` : text;
   const [year, month, day, hour, minute, second] = [
     digits.slice(0, 4),

@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto';
-import { crlShardOf } from '../ledger/revocations.ts';
-import { algorithmIdentifier } from '../signer/algorithm-identifier.ts';
-import type { SignatureScheme } from '../signer/port.ts';
-import { DerReader } from './der-reader.ts';
 import {
   boolean,
   contextConstructed,
   contextPrimitive,
+  DerReader,
   namedBits,
   objectIdentifier,
   octetString,
@@ -16,7 +13,9 @@ import {
   time,
   unsignedInteger,
   utf8String,
-} from './der-writer.ts';
+} from '../asn1/index.ts';
+import { crlShardOf } from '../ledger/index.ts';
+import { algorithmIdentifier, type SignatureScheme } from '../signer/index.ts';
 import type { IssuerCertificate } from './issuer-certificate.ts';
 import type { GrantedGeneralName, GrantedNames } from './names.ts';
 import { attributeTypes, extendedKeyUsages, keyUsageBits, type Profile } from './profile.ts';
@@ -81,11 +80,7 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
   const signature = algorithmIdentifier(issuer.scheme);
   const basicConstraints = extension('2.5.29.19', true, sequence());
   const keyUsage = extension('2.5.29.15', true, keyUsageOf(profile));
-  const extendedKeyUsage = extension(
-    '2.5.29.37',
-    false,
-    extendedKeyUsageOf(profile),
-  );
+  const extendedKeyUsage = extension('2.5.29.37', false, extendedKeyUsageOf(profile));
   const authorityKeyIdentifier = extension(
     '2.5.29.35',
     false,
@@ -152,7 +147,9 @@ const encodeSubject = (subject: GrantedNames['subject']): Uint8Array =>
   sequence(
     ...subject.map(({ type, value }) => {
       const printable = type === 'countryName' || type === 'serialNumber';
-      return setOf(sequence(objectIdentifier(attributeTypes[type]), printable ? printableString(value) : utf8String(value)));
+      return setOf(
+        sequence(objectIdentifier(attributeTypes[type]), printable ? printableString(value) : utf8String(value)),
+      );
     }),
   );
 

@@ -19,7 +19,10 @@ export async function batchGet(client: DynamoDBClient, table: string, keys: read
     let open: Item[] = keys.slice(start, start + maximumKeys);
     for (let round = 0; open.length > 0; round++) {
       if (round === maximumRounds) {
-        throw new MintmarkError('STORE_UNAVAILABLE', `Reading ${table}: DynamoDB left ${open.length} keys unprocessed.`);
+        throw new MintmarkError(
+          'STORE_UNAVAILABLE',
+          `Reading ${table}: DynamoDB left ${open.length} keys unprocessed.`,
+        );
       }
       const command = new BatchGetItemCommand({ RequestItems: { [table]: { Keys: open, ConsistentRead: true } } });
       const answer = await client.send(command).catch((error: unknown) => {

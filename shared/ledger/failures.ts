@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { type DynamoDBClient, paginateQuery, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import { type ErrorCode, failureClassOf, type FailureClass, MintmarkError } from '../errors.ts';
-import { type Item, flag, number, readNumber, readString, readTimestamp, string, timestamp } from './attributes.ts';
+import { type ErrorCode, type FailureClass, failureClassOf, MintmarkError } from '../errors.ts';
+import { flag, type Item, number, readNumber, readString, readTimestamp, string, timestamp } from './attributes.ts';
 import { storeError } from './store-error.ts';
 
 /** A message that ended without an answer under a device id, and why. */
@@ -82,7 +82,8 @@ export class Failures {
     );
     const failures: Failure[] = [];
     try {
-      for await (const page of pages) for (const item of page.Items ?? []) failures.push(readFailure(failureClass, item));
+      for await (const page of pages)
+        for (const item of page.Items ?? []) failures.push(readFailure(failureClass, item));
     } catch (error) {
       throw error instanceof MintmarkError ? error : storeError(error, `Reading ${this.#table}`);
     }

@@ -1,6 +1,6 @@
 import { ConditionalCheckFailedException, type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
-import type { LintedTbsCertificate } from '../issuance/lint.ts';
+import type { LintedTbsCertificate } from '../issuance/index.ts';
 import {
   binary,
   flag,
@@ -114,11 +114,7 @@ export class IssuanceLedger {
   }
 
   /** [2] Writes the certificate; not done when the intent is no longer open under this serial number. */
-  async storeCertificate(
-    intent: RecordedIntent,
-    certificate: Uint8Array,
-    now: number,
-  ): Promise<Written<IssuedRow>> {
+  async storeCertificate(intent: RecordedIntent, certificate: Uint8Array, now: number): Promise<Written<IssuedRow>> {
     const day = new Date(intent.notAfter).toISOString().slice(0, 10);
     const done = await this.#update('storeCertificate', intent, {
       set: {
@@ -131,7 +127,8 @@ export class IssuanceLedger {
       placeholders: { ':intent': string('intent'), ':serialNumber': string(intent.serialNumber) },
     });
     if (!done) return { done };
-    const { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers, issuerId, serialNumber } = intent;
+    const { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers, issuerId, serialNumber } =
+      intent;
     const common = { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers };
     return { done, row: { ...common, state: 'issued', issuerId, serialNumber, certificate } };
   }
@@ -167,7 +164,9 @@ export class IssuanceLedger {
   /** Gives the attempt up; whoever signs its TBS from now on cannot store the certificate. */
   async abandon(intent: RecordedIntent, now: number): Promise<Written<AbandonedRow>> {
     const { issuerId, serialNumber, crlShard } = intent;
-    const serial = { M: { issuerId: string(issuerId), serialNumber: string(serialNumber), crlShard: number(crlShard) } };
+    const serial = {
+      M: { issuerId: string(issuerId), serialNumber: string(serialNumber), crlShard: number(crlShard) },
+    };
     const done = await this.#update('abandon', intent, {
       set: { abandonedAt: timestamp(now) },
       append: { abandonedSerialNumbers: { L: [serial] } },
@@ -177,7 +176,10 @@ export class IssuanceLedger {
     if (!done) return { done };
     const { deviceId, requestId, requestHash, profile, attempt } = intent;
     const abandonedSerialNumbers = [...intent.abandonedSerialNumbers, { issuerId, serialNumber, crlShard }];
-    return { done, row: { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers, state: 'abandoned' } };
+    return {
+      done,
+      row: { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers, state: 'abandoned' },
+    };
   }
 
   /** Counts another request under this request id. Touches nothing else of the row. */

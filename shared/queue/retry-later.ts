@@ -56,7 +56,11 @@ export class RetryLater {
       Entries: messages.map(({ receiptHandle, attributes }, index) => ({
         Id: String(index),
         ReceiptHandle: receiptHandle,
-        VisibilityTimeout: retryDelaySeconds(Number(attributes.ApproximateReceiveCount), this.#baseSeconds, this.#random()),
+        VisibilityTimeout: retryDelaySeconds(
+          Number(attributes.ApproximateReceiveCount),
+          this.#baseSeconds,
+          this.#random(),
+        ),
       })),
     });
     for (const { Id: id, Code: code, Message: message } of (await this.#client.send(command)).Failed ?? []) {

@@ -1,4 +1,4 @@
-import { contextConstructed, nullValue, objectIdentifier, sequence, unsignedInteger } from '../issuance/der-writer.ts';
+import { contextConstructed, nullValue, objectIdentifier, sequence, unsignedInteger } from '../asn1/index.ts';
 import type { SignatureScheme } from './port.ts';
 
 const ecdsaWith = { sha256: '1.2.840.10045.4.3.2', sha384: '1.2.840.10045.4.3.3' } as const;

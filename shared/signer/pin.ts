@@ -36,9 +36,13 @@ export async function unsealPin(client: KMSClient, sealed: Uint8Array, purpose: 
   const command = new DecryptCommand({ CiphertextBlob: sealed, EncryptionContext: encryptionContext(purpose) });
   const answer = await client.send(command).catch((error: unknown) => {
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-    throw new MintmarkError('PIN_UNSEAL_FAILED', `The PIN of the issuer ${purpose.issuerId} cannot be unsealed: ${reason}`, {
-      cause: error,
-    });
+    throw new MintmarkError(
+      'PIN_UNSEAL_FAILED',
+      `The PIN of the issuer ${purpose.issuerId} cannot be unsealed: ${reason}`,
+      {
+        cause: error,
+      },
+    );
   });
   if (answer.Plaintext === undefined) throw new MintmarkError('INTERNAL', 'kms:Decrypt answered without a Plaintext.');
   return answer.Plaintext;

@@ -8,8 +8,8 @@ import {
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { DerReader } from '../../shared/asn1/der-reader.ts';
 import { type FailureClass, MintmarkError } from '../../shared/errors.ts';
-import { DerReader } from '../../shared/issuance/der-reader.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
 import { Devices } from '../../shared/ledger/devices.ts';

@@ -1,6 +1,6 @@
 import { createHash, randomUUID, X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DerReader } from '../../shared/issuance/der-reader.ts';
+import { DerReader } from '../../shared/asn1/der-reader.ts';
 import { generateEcKey } from '../fixtures/csr/make.ts';
 import { bodyOf, type LoggedOutcome, TestCloud, type TestRequest } from '../support/embedded-cloud.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DerError, DerReader } from '../../shared/issuance/der-reader.ts';
+import { DerError, DerReader } from '../../shared/asn1/der-reader.ts';
 import { encode, type Tree } from '../fixtures/csr/tree.ts';
 
 /** An INTEGER's contents, by a way of its own: two's complement in as many bits as it takes. */

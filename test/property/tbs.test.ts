@@ -30,7 +30,7 @@ import {
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PemConverter, X509Certificate } from '../../local/x509.ts';
-import { bitString, objectIdentifier, sequence } from '../../shared/issuance/der-writer.ts';
+import { bitString, objectIdentifier, sequence } from '../../shared/asn1/der-writer.ts';
 import { lint } from '../../shared/issuance/lint.ts';
 import type { GrantedNames } from '../../shared/issuance/names.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';

@@ -1,5 +1,4 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { type CertificationRequest, parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import {
   contextConstructed,
   contextPrimitive,
@@ -7,7 +6,8 @@ import {
   sequence,
   setOf,
   utf8String,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
+import { type CertificationRequest, parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { extension, extensionRequest, handMakeCsr } from '../fixtures/csr/make.ts';
 

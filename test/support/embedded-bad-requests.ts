@@ -1,5 +1,5 @@
+import { bitString, nullValue, objectIdentifier, sequence, tlv } from '../../shared/asn1/der-writer.ts';
 import type { ErrorCode } from '../../shared/errors.ts';
-import { bitString, nullValue, objectIdentifier, sequence, tlv } from '../../shared/issuance/der-writer.ts';
 import {
   generateEcKey,
   generateKey,

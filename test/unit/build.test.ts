@@ -1,11 +1,11 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { build } from '../../local/build.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('build', () => {
   let project = '';
@@ -16,7 +16,7 @@ describe('build', () => {
   const inDist = (path: string) => join(project, 'dist', path);
 
   beforeEach(() => {
-    project = mkdtempSync(join(tmpdir(), 'mintmark-build-'));
+    project = temporaryFolder('build');
     write(
       'functions/issue.ts',
       `import { answer } from '../shared/answer.ts'; export const handler = (): number => answer;`,
@@ -90,7 +90,7 @@ describe('build', () => {
   });
 
   it('has nothing to do where there are no functions', async () => {
-    const empty = mkdtempSync(join(tmpdir(), 'mintmark-build-'));
+    const empty = temporaryFolder('build');
     await expect(build(empty)).resolves.toEqual([]);
   });
 });

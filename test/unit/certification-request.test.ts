@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { CertificationRequest as PeculiarCertificationRequest } from '@peculiar/asn1-csr';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import { describe, expect, it } from 'vitest';
-import { decodeCsr, maximumCsrBytes, parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import {
   boolean,
   contextConstructed,
@@ -14,7 +13,8 @@ import {
   tlv,
   unsignedInteger,
   utf8String,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
+import { decodeCsr, maximumCsrBytes, parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { checkPublicKey } from '../../shared/issuance/public-key.ts';
 import {

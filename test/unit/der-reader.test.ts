@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DerError, type DerErrorReason, DerReader, nameOfTag } from '../../shared/issuance/der-reader.ts';
+import { DerError, type DerErrorReason, DerReader, nameOfTag } from '../../shared/asn1/der-reader.ts';
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
 const input = (hex: string): DerReader => DerReader.ofInput(bytes(hex));

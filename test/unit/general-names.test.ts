@@ -1,6 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { readBasicConstraints } from '../../shared/issuance/basic-constraints.ts';
-import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import {
   contextConstructed,
   contextPrimitive,
@@ -8,7 +6,9 @@ import {
   sequence,
   tlv,
   utf8String,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
+import { readBasicConstraints } from '../../shared/issuance/basic-constraints.ts';
+import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import { type GeneralName, readGeneralNames } from '../../shared/issuance/general-names.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { generateEcKey, makeCsr } from '../fixtures/csr/make.ts';

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { MintmarkError } from '../../shared/errors.ts';
 import {
   contextConstructed,
   contextPrimitive,
@@ -12,7 +11,8 @@ import {
   time,
   tlv,
   utf8String,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
+import { MintmarkError } from '../../shared/errors.ts';
 import { lint, rules } from '../../shared/issuance/lint.ts';
 import { attributeTypes, type Profile } from '../../shared/issuance/profile.ts';
 import { type TbsIssuer, type TbsVariables, tbsTemplate } from '../../shared/issuance/tbs.ts';

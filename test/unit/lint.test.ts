@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { project } from '../../local/setup/machine.mjs';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Runs a tool of node_modules/.bin; what it wrote, and how it ended. */
 function run(tool: string, args: readonly string[], cwd: string = project) {
@@ -57,6 +57,10 @@ const violations: readonly Violation[] = [
   ...['shared', 'shared/issuance', 'functions'].flatMap((issuing) =>
     ['@peculiar/x509', '@peculiar/asn1-schema'].map((name) => imports(issuing, name)),
   ),
+  imports('shared/issuance', '../ledger/row.ts'),
+  imports('shared/cluster/rules', '../../ledger/row.ts'),
+  ...['functions', 'cli', 'local'].map((user) => imports(user, '../shared/ledger/row.ts')),
+  imports('local/ca', '../../shared/signer/port.ts'),
   {
     what: 'a type imported against the direction',
     path: 'shared/probe-type.ts',
@@ -108,7 +112,7 @@ const allowed = [
   imports('local', 'dynalite'),
   imports('local', '@peculiar/x509'),
   imports('cli', '@peculiar/x509'),
-  imports('shared/issuance', '../signer/thing.ts'),
+  imports('shared/issuance', '../signer/index.ts'),
   imports('shared', './issuance/thing.ts'),
   ...['functions', 'cli', 'local', 'shared'].map((any) => imports('test/unit', `../../${any}/thing.ts`)),
 ];
@@ -117,7 +121,7 @@ describe('the lint rules', () => {
   const found = new Map<string, string[]>();
 
   beforeAll(() => {
-    const copy = mkdtempSync(join(tmpdir(), 'mintmark-lint-'));
+    const copy = temporaryFolder('lint');
     for (const name of ['.oxlintrc.json', 'tsconfig.json', 'package.json'])
       cpSync(join(project, name), join(copy, name));
     symlinkSync(join(project, 'node_modules'), join(copy, 'node_modules'));

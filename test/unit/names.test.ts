@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import {
   boolean,
   contextConstructed,
@@ -9,7 +8,8 @@ import {
   sequence,
   setOf,
   utf8String,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
+import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
 import { grantNames } from '../../shared/issuance/names.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { attributeTypes, ignorableExtensions, type Profile } from '../../shared/issuance/profile.ts';

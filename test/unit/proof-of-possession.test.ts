@@ -1,8 +1,8 @@
 import { constants, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { DerReader } from '../../shared/asn1/der-reader.ts';
+import { bitString, nullValue, objectIdentifier, sequence, tlv } from '../../shared/asn1/der-writer.ts';
 import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
-import { DerReader } from '../../shared/issuance/der-reader.ts';
-import { bitString, nullValue, objectIdentifier, sequence, tlv } from '../../shared/issuance/der-writer.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { verifyProofOfPossession } from '../../shared/issuance/proof-of-possession.ts';
 import {

@@ -7,7 +7,7 @@ import {
   sequence,
   tlv,
   unsignedInteger,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import {
   checkPublicKey,

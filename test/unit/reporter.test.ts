@@ -1,16 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
 import { project } from '../../local/setup/machine.mjs';
 import { summaryLine } from '../reporter.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Runs vitest, with our reporter, on these files alone: the last line of its output, and its exit code. */
 function vitest(files: Record<string, string>): { last: string | undefined; code: number | null } {
-  const root = mkdtempSync(join(tmpdir(), 'mintmark-reporter-'));
+  const root = temporaryFolder('reporter');
   symlinkSync(join(project, 'node_modules'), join(root, 'node_modules'));
   for (const [name, text] of Object.entries(files)) {
     writeFileSync(join(root, name), `import { beforeAll, describe, it } from 'vitest';\n${text}`);

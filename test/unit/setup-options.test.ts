@@ -1,13 +1,13 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
 import { parseStartOptions, startUsage } from '../../local/setup/options.mjs';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('the options of npm start', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'mintmark-options-'));
+  const folder = temporaryFolder('options');
 
   it('has defaults for all', () => {
     expect(parseStartOptions([])).toEqual({ kind: 'run', options: { csr: undefined, out: 'out', exit: false } });

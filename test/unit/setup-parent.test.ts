@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { describe, expect, it, vi } from 'vitest';
 
 import { project } from '../../local/setup/machine.mjs';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const setUp = (name: string) => pathToFileURL(join(project, 'local', 'setup', name)).href;
 
@@ -24,7 +24,7 @@ const isAlive = (pid: number) => {
 
 /** A chain as npm makes it: this test → `outer` → set-up's runToEnd → a program tied to it, which starts nothing more. */
 function chain(): { folder: string; outer: string; read: (name: string) => string } {
-  const folder = mkdtempSync(join(tmpdir(), 'mintmark-parent-'));
+  const folder = temporaryFolder('parent');
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text);
   write(
     'program.ts',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { DerError } from '../../shared/issuance/der-reader.ts';
+import { DerError } from '../../shared/asn1/der-reader.ts';
 import {
   bitString,
   contextConstructed,
@@ -8,7 +8,7 @@ import {
   octetString,
   sequence,
   tlv,
-} from '../../shared/issuance/der-writer.ts';
+} from '../../shared/asn1/der-writer.ts';
 import { readTbsCertificate } from '../../shared/issuance/tbs-reader.ts';
 
 const text = (tag: number, value: string): Uint8Array => tlv(tag, Buffer.from(value));

@@ -69,7 +69,8 @@ export function objectIdentifier(dotted: string): Uint8Array {
   const bytes: number[] = [];
   for (const arc of [first * 40 + second, ...rest]) {
     const septets = [arc % 128];
-    for (let high = Math.floor(arc / 128); high > 0; high = Math.floor(high / 128)) septets.unshift((high % 128) | 0x80);
+    for (let high = Math.floor(arc / 128); high > 0; high = Math.floor(high / 128))
+      septets.unshift((high % 128) | 0x80);
     bytes.push(...septets);
   }
   return tlv(0x06, Uint8Array.from(bytes));

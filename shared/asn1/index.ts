@@ -1,0 +1,25 @@
+export {
+  constructedTag,
+  DerError,
+  type DerErrorReason,
+  DerReader,
+  nameOfTag,
+  primitiveTag,
+  tags,
+} from './der-reader.ts';
+export {
+  bitString,
+  boolean,
+  contextConstructed,
+  contextPrimitive,
+  namedBits,
+  nullValue,
+  objectIdentifier,
+  octetString,
+  printableString,
+  sequence,
+  setOf,
+  time,
+  unsignedInteger,
+  utf8String,
+} from './der-writer.ts';

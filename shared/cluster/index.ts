@@ -1,0 +1,8 @@
+export { assess } from './assess.ts';
+export { type CanaryRecord, canaryPinPurpose } from './canary-record.ts';
+export { CanarySigner } from './canary-signer.ts';
+export { observe, type Sources } from './describe.ts';
+export { publish } from './publish.ts';
+export type { Finding } from './rule.ts';
+export { rules } from './rules/index.ts';
+export { readThresholds } from './thresholds.ts';

@@ -1,0 +1,1 @@
+export { RetryLater } from './retry-later.ts';
