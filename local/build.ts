@@ -5,12 +5,14 @@ import { build as bundle, type OutputFile } from 'esbuild';
 
 const repository = dirname(import.meta.dirname);
 
+/** The functions that use the HSM: each gets the PKCS#11 worker beside it, since a thread has a file of its own. */
+const functionsWithWorker: ReadonlySet<string> = new Set(['issue', 'check-cluster']);
+
 /**
- * The functions that sign with a CA key: each bundle gets the PKCS#11 worker beside it, since the worker is a thread
- * with a file of its own, and the profiles. Nothing of @peculiar may be in them: its codec is for what is not per
- * certificate.
+ * The functions that issue: each gets the profiles beside it. Nothing of @peculiar may be in them: its codec is for what
+ * is not per certificate.
  */
-const functionsThatSign: ReadonlySet<string> = new Set(['issue']);
+const functionsThatIssue: ReadonlySet<string> = new Set(['issue']);
 
 /** Some CommonJS dependencies call `require` at run time, which an ES module does not have. */
 const requireForCommonJs =
@@ -52,7 +54,7 @@ async function bundleAll(
   const entryPoints = names.flatMap((name) => {
     const handler = { in: join(project, 'functions', `${name}.ts`), out: join(name, 'index') };
     const worker = { in: join(project, 'shared', 'signer', 'pkcs11-worker.ts'), out: join(name, 'pkcs11-worker') };
-    return functionsThatSign.has(name) ? [handler, worker] : [handler];
+    return functionsWithWorker.has(name) ? [handler, worker] : [handler];
   });
   const { outputFiles, metafile } = await bundle({
     entryPoints,
@@ -75,7 +77,7 @@ async function bundleAll(
   });
   for (const [path, { inputs }] of Object.entries(metafile.outputs)) {
     const name = relative(dist, join(project, path)).split('/')[0] ?? '';
-    if (functionsThatSign.has(name)) refuseInBundle(name, '@peculiar/', Object.keys(inputs));
+    if (functionsThatIssue.has(name)) refuseInBundle(name, '@peculiar/', Object.keys(inputs));
   }
   return new Map(outputFiles.map((file: OutputFile) => [file.path, file.contents]));
 }
@@ -90,7 +92,7 @@ async function writeFunction(
   for (const [path, contents] of bundled) {
     if (dirname(path) === folder) files.set(relative(folder, path), contents);
   }
-  if (functionsThatSign.has(name)) {
+  if (functionsThatIssue.has(name)) {
     for (const [path, contents] of await readProfiles(project)) files.set(path, contents);
   }
   for (const [path, contents] of files) await replace(join(folder, path), contents);

@@ -1,4 +1,5 @@
 import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -11,6 +12,8 @@ import { SQSClient } from '@aws-sdk/client-sqs';
  * An emulator is therefore nothing but an endpoint variable.
  */
 export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({});
+
+export const makeCloudWatchClient = (): CloudWatchClient => new CloudWatchClient({});
 
 export const makeKMSClient = (): KMSClient => new KMSClient({});
 

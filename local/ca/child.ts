@@ -1,24 +1,24 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { LocalCa, LocalCaOptions } from './local-ca.ts';
-import type { LocalCaAnswer } from './main.ts';
+import type { LocalCaOptions } from './local-ca.ts';
+import type { LocalKeys, LocalKeysAnswer } from './main.ts';
 
 /**
- * A local CA, made in a process of its own: PKCS#11 calls block, and SOFTHSM2_CONF belongs to the process. PINs cross
+ * A local CA and the canary's key, made in a process of its own: PKCS#11 calls block, and SOFTHSM2_CONF belongs to the process. PINs cross
  * between the two over IPC only.
  *
  * @throws Error with the reason
  */
-export function createLocalCaInChild(options: LocalCaOptions): Promise<LocalCa> {
+export function createLocalKeysInChild(options: LocalCaOptions): Promise<LocalKeys> {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(new URL('./main.ts', import.meta.url)), [], {
       serialization: 'advanced',
       execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    let answer: LocalCaAnswer | undefined;
+    let answer: LocalKeysAnswer | undefined;
     child.once('message', (message) => {
-      answer = message as LocalCaAnswer;
+      answer = message as LocalKeysAnswer;
     });
     child.once('error', reject);
     child.once('exit', (status, signal) => {
@@ -27,7 +27,7 @@ export function createLocalCaInChild(options: LocalCaOptions): Promise<LocalCa> 
       } else if ('error' in answer) {
         reject(new Error(`The local CA could not be made: ${answer.error}`));
       } else {
-        resolve(answer.localCa);
+        resolve(answer);
       }
     });
     child.send(options);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import * as z from 'zod';
@@ -6,6 +7,7 @@ import { MintmarkError } from '../../shared/errors.ts';
 /** The parts of the deployment that the embedded cloud runs; the rest (roles, alarms) has no counterpart here. */
 const resourceFiles = ['tables.yml', 'messaging.yml', 'storage.yml'] as const;
 const functionsFile = 'functions.yml';
+const parametersFile = 'parameters.yml';
 
 /**
  * What is asked for in the definitions and does not exist here, by resource type: it would change who may do what, what
@@ -36,7 +38,10 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
     'description',
     'layers',
     'logRetentionInDays',
+    'maximumEventAge',
+    'maximumRetryAttempts',
     'package',
+    'reservedConcurrency',
     'role',
     'runtime',
     'tags',
@@ -44,12 +49,16 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** Event sources that nothing here sends: the embedded cloud has no clockwork, whoever wants such a function invokes it. */
+const eventsWithoutCounterpart: readonly string[] = ['schedule'];
+
 export interface Surroundings {
   /** The gateway, which queue URLs point to. */
   readonly endpoint: string;
   readonly region: string;
   readonly accountId: string;
   readonly stage: string;
+  /** Over those of the stage, as `--param` is for serverless. */
   readonly parameters: Readonly<Record<string, string>>;
 }
 
@@ -109,8 +118,15 @@ const lambdaFunction = z.strictObject({
   timeout: count.min(1).max(900).default(6),
   memorySize: count.default(1024),
   environment: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
-  events: z.array(z.strictObject({ sqs: sqsEvent })).default([]),
+  events: z
+    .array(z.looseObject({}))
+    .transform((events) => events.filter((event) => !isWithoutCounterpart(event)))
+    .pipe(z.array(z.strictObject({ sqs: sqsEvent })))
+    .default([]),
 });
+
+const isWithoutCounterpart = (event: object): boolean =>
+  Object.keys(event).every((type) => eventsWithoutCounterpart.includes(type));
 
 export type TableDefinition = z.infer<typeof table>;
 export type QueueDefinition = z.infer<typeof queue>;
@@ -135,21 +151,29 @@ export interface Documents {
   readonly resources: Readonly<Record<string, unknown>>;
   /** Name → function. */
   readonly functions: Readonly<Record<string, unknown>>;
+  /** Stage, or `default` → name → value. */
+  readonly parameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
 const mapping = z.record(z.string(), z.unknown());
+const parameterFile = z.record(z.string(), z.record(z.string(), z.union([z.string(), z.number()]).transform(String)));
 
 /**
- * Reads the definition files of the deploy folder.
+ * Reads the definition files of the deploy folder; one without parameters.yml has all of them given.
  *
  * @throws MintmarkError CONFIGURATION_INVALID for YAML that is not YAML, or has tags (`!Ref`) instead of long forms
  */
 export async function readDocuments(folder: URL): Promise<Documents> {
   const resources: Record<string, unknown> = {};
+  const parameters = new URL(parametersFile, folder);
   for (const file of resourceFiles) {
     Object.assign(resources, mapping.parse((await readYaml(new URL(file, folder)))['Resources'] ?? {}));
   }
-  return { resources, functions: await readYaml(new URL(functionsFile, folder)) };
+  return {
+    resources,
+    functions: await readYaml(new URL(functionsFile, folder)),
+    parameters: parameterFile.parse(existsSync(parameters) ? await readYaml(parameters) : {}),
+  };
 }
 
 async function readYaml(file: URL): Promise<Record<string, unknown>> {
@@ -167,8 +191,9 @@ async function readYaml(file: URL): Promise<Record<string, unknown>> {
  *
  * @throws MintmarkError CONFIGURATION_INVALID that lists everything that is wrong
  */
-export function resolveDefinitions(documents: Documents, surroundings: Surroundings): Definitions {
+export function resolveDefinitions(documents: Documents, given: Surroundings): Definitions {
   const problems: string[] = [];
+  const surroundings = { ...given, parameters: parametersOf(documents.parameters ?? {}, given, problems) };
   const references = referencesOf(documents.resources, surroundings, problems);
   const resolve = (value: unknown, where: string) => resolveValue(value, where, { surroundings, references, problems });
   const check = <T>(schema: z.ZodType<T>, value: unknown, where: string): T[] => {
@@ -207,6 +232,21 @@ export function resolveDefinitions(documents: Documents, surroundings: Surroundi
   }
   if (problems.length > 0) throw invalid([...new Set(problems)]);
   return definitions;
+}
+
+/** What is given goes before what the stage has, that before the default; a value may hold variables but no parameters. */
+function parametersOf(
+  written: NonNullable<Documents['parameters']>,
+  surroundings: Surroundings,
+  problems: string[],
+): Record<string, string> {
+  const ofStage = { ...written['default'], ...written[surroundings.stage] };
+  const withoutParameters = { ...surroundings, parameters: {} };
+  const resolved = Object.entries(ofStage).map(([name, value]) => [
+    name,
+    substitute(value, `parameters.${name}`, withoutParameters, problems),
+  ]);
+  return { ...(Object.fromEntries(resolved) as Record<string, string>), ...surroundings.parameters };
 }
 
 /** What Ref and Fn::GetAtt give for each type (AWS CloudFormation, the resource's "Return values"). */

@@ -1,5 +1,5 @@
 export { assess } from './assess.ts';
-export { type CanaryRecord, canaryPinPurpose } from './canary-record.ts';
+export { type CanaryRecord, canaryPinPurpose, encryptCanary, writeCanary } from './canary-record.ts';
 export { CanarySigner } from './canary-signer.ts';
 export { observe, type Sources } from './describe.ts';
 export { publish } from './publish.ts';

@@ -33,13 +33,18 @@ describe('build', () => {
     write('profiles/README.md', 'not a profile');
   });
 
-  it('bundles every function, and for the ones that sign the worker and the profiles', async () => {
+  it('bundles every function, and for those that need them the worker and the profiles', async () => {
     const built = await build(project);
     expect(built.map(({ name, bundles }) => [name, Object.keys(bundles).sort()])).toEqual([
-      ['check-cluster', ['index.mjs']],
+      ['check-cluster', ['index.mjs', 'pkcs11-worker.mjs']],
       ['issue', ['index.mjs', 'pkcs11-worker.mjs']],
     ]);
-    expect(readdirSync(inDist('check-cluster')).sort()).toEqual(['index.mjs', 'index.mjs.map']);
+    expect(readdirSync(inDist('check-cluster')).sort()).toEqual([
+      'index.mjs',
+      'index.mjs.map',
+      'pkcs11-worker.mjs',
+      'pkcs11-worker.mjs.map',
+    ]);
     expect(readdirSync(inDist('issue/profiles'))).toEqual(['device-tls.yaml']);
     expect(built[1]?.bundles['index.mjs']).toBe(statSync(inDist('issue/index.mjs')).size);
 

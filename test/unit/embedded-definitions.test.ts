@@ -63,6 +63,50 @@ describe('the deployed definitions', () => {
   });
 });
 
+describe('parameters', () => {
+  const resources = (name: string) => ({ Work: { Type: 'AWS::SQS::Queue', Properties: { QueueName: name } } });
+  const queueName = (parameters: Documents['parameters'], given: Record<string, string> = {}) =>
+    resolveDefinitions(
+      { resources: resources('${param:name}'), functions: {}, ...(parameters === undefined ? {} : { parameters }) },
+      { ...surroundings, parameters: given },
+    ).queues[0]?.QueueName;
+
+  it('are what is given, else what the stage has, else the default', () => {
+    const all = { default: { name: 'default' }, local: { name: 'of-the-stage' }, prod: { name: 'of-another' } };
+    expect(queueName(all, { name: 'given' })).toBe('given');
+    expect(queueName(all)).toBe('of-the-stage');
+    expect(queueName({ default: { name: 'default' }, prod: { name: 'of-another' } })).toBe('default');
+  });
+
+  it('may hold the stage, and no other parameter', () => {
+    expect(queueName({ default: { name: 'work-${sls:stage}' } })).toBe('work-local');
+    expect(() => queueName({ default: { name: '${param:other}', other: 'x' } })).toThrow(
+      'parameters.name: ${param:other} has no value',
+    );
+  });
+
+  it('of the deployed definitions are enough for the stage local, but for the PKCS#11 library of this machine', async () => {
+    const documents = await readDocuments(new URL('../../deploy/', import.meta.url));
+    const given = { pkcs11Library: '/lib/pkcs11.so' };
+    const { queues, functions } = resolveDefinitions(documents, { ...surroundings, parameters: given });
+    expect(queues.map(({ QueueName }) => QueueName)).toContain('mintmark-local-requests');
+    expect(functions.find(({ logicalId }) => logicalId === 'issue')?.environment).toMatchObject({
+      PKCS11_LIBRARY: '/lib/pkcs11.so',
+      GIVE_UP_AFTER_SECONDS: '300',
+    });
+  });
+});
+
+describe('events', () => {
+  it('that nothing here sends are left out, beside those that are kept', () => {
+    const resources = { Work: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'work' } } };
+    const sqs = { arn: { 'Fn::GetAtt': ['Work', 'Arn'] } };
+    const watch = { handler: 'dist/watch/index.handler', events: [{ schedule: 'rate(5 minutes)' }, { sqs }] };
+    const { functions } = resolveDefinitions({ resources, functions: { watch } }, surroundings);
+    expect(functions[0]?.events.map((event) => Object.keys(event))).toEqual([['sqs']]);
+  });
+});
+
 describe('definitions that cannot be used', () => {
   it('are told all at once', () => {
     const problems = problemsOf({
@@ -76,7 +120,7 @@ describe('definitions that cannot be used', () => {
         one: {
           handler: 'dist/one/index.handler',
           environment: { A: { Ref: 'Nowhere' }, B: { 'Fn::ImportValue': 'x' }, C: '${ssm:/secret}' },
-          events: [{ schedule: 'rate(1 minute)' }],
+          events: [{ sns: 'topic' }],
         },
         two: {
           handler: 'dist/two/index',
@@ -98,7 +142,8 @@ describe('definitions that cannot be used', () => {
       'functions.one.environment.A: cannot resolve {"Ref":"Nowhere"}',
       'functions.one.environment.B: cannot resolve {"Fn::ImportValue":"x"}',
       'functions.one.environment.C: ${ssm:/secret} has no value',
-      'schedule',
+      'functions.one.events.0',
+      'sns',
       'functions.two.handler',
       'functions.two.events.0.sqs.batchSize',
       'functions.three.events: arn:aws:sqs:eu-central-1:1:other is not a queue defined here',

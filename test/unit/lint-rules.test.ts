@@ -15,7 +15,7 @@ import {
 import { MintmarkError } from '../../shared/errors.ts';
 import { lint, rules } from '../../shared/issuance/lint.ts';
 import { attributeTypes, type Profile } from '../../shared/issuance/profile.ts';
-import { type TbsIssuer, type TbsVariables, tbsTemplate } from '../../shared/issuance/tbs.ts';
+import { crlDistributionPointsOf, type TbsIssuer, type TbsVariables, tbsTemplate } from '../../shared/issuance/tbs.ts';
 import { algorithmIdentifier } from '../../shared/signer/algorithm-identifier.ts';
 import { decode, encode, replaceAt, type Tree } from '../fixtures/csr/tree.ts';
 import { newVariables, tbsIssuer } from '../support/linted.ts';
@@ -280,7 +280,11 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ['key-usage-as-the-profile-says', 'another profile', good, { profile: { keyUsage: ['keyAgreement'] } }],
   ['extended-key-usage-as-the-profile-says', 'none', withExtension('extendedKeyUsage', sequence())],
   ['extended-key-usage-as-the-profile-says', 'another', good, { profile: { extendedKeyUsage: ['serverAuth'] } }],
-  ['crl-distribution-point-of-the-recorded-shard', 'another shard count', good, { issuer: { crlShardCount: 1 } }],
+  [
+    'crl-distribution-point-of-the-recorded-shard',
+    'another shard',
+    withExtension('crls', crlDistributionPointsOf(tbsIssuer, ((variables.serialNumber[15] ?? 0) + 1) % 16)),
+  ],
   ['crl-distribution-point-of-the-recorded-shard', 'none', withExtension('crls', sequence())],
   ['ca-issuers-of-the-issuer', 'another place', good, { issuer: { baseUrl: 'http://elsewhere.example' } }],
   ['ca-issuers-of-the-issuer', 'none', withExtension('access', sequence())],

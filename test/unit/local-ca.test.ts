@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLocalCaInChild } from '../../local/ca/child.ts';
+import { createLocalKeysInChild } from '../../local/ca/child.ts';
 import { createLocalCa, type LocalCa, type LocalCaOptions } from '../../local/ca/local-ca.ts';
 import { readInstalled } from '../../local/setup/installed.ts';
 
@@ -33,7 +33,7 @@ describe('a local CA', () => {
   let issuing: X509Certificate;
 
   beforeAll(async () => {
-    localCa = await createLocalCaInChild(options);
+    ({ localCa } = await createLocalKeysInChild(options));
     root = new X509Certificate(localCa.rootCertificate);
     issuing = new X509Certificate(localCa.issuingCertificate);
     writeFileSync(join(directory, 'root.pem'), root.toString());
@@ -78,7 +78,7 @@ describe('a local CA', () => {
   });
 
   it('is not made over one that is there', async () => {
-    await expect(createLocalCaInChild(options)).rejects.toThrow(/token "fleet-1-root" .* already/);
+    await expect(createLocalKeysInChild(options)).rejects.toThrow(/token "fleet-1-root" .* already/);
   });
 
   it('has a serial number in DER whatever the random bytes are', () => {

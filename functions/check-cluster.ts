@@ -1,0 +1,99 @@
+import { createPublicKey } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
+import * as z from 'zod';
+import { makeCloudHSMV2Client, makeCloudWatchClient, makeDynamoDBClient, makeKMSClient } from '../shared/aws.ts';
+import {
+  assess,
+  type CanaryRecord,
+  CanarySigner,
+  canaryPinPurpose,
+  type Finding,
+  observe,
+  publish,
+  readThresholds,
+  rules,
+  type Sources,
+} from '../shared/cluster/index.ts';
+import { readAll, readConfiguration, text } from '../shared/configuration.ts';
+import { asMintmarkError } from '../shared/errors.ts';
+import { openPkcs11Signer, type Pkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
+
+/**
+ * The watch, on a schedule: looks at cluster, backups, key store, canaries and issuers, and puts what it finds into the
+ * log and into CloudWatch, whose alarms tell people. What is looked at is in shared/cluster; here it is only wired.
+ */
+
+// Once for the process, at cold start. Nothing here touches the HSM: Lambda's init phase has ten seconds.
+const logger = new Logger({ serviceName: 'check-cluster' });
+const { configuration, thresholds } = readAll({
+  configuration: () =>
+    readConfiguration(
+      z.object({ ISSUERS_TABLE: text, PKCS11_LIBRARY: text, STAGE: text, AWS_REGION: text }),
+      process.env,
+    ),
+  thresholds: () => readThresholds(process.env),
+});
+const { ISSUERS_TABLE: issuersTable, AWS_REGION: region, STAGE: stage } = configuration;
+const kms = makeKMSClient();
+const cloudWatch = makeCloudWatchClient();
+
+/** A signer that is stuck, or one that never came back from opening, has left a thread in the PKCS#11 library. */
+const opened: Pkcs11Signer[] = [];
+let openingIsStuck = false;
+
+const sources: Sources = {
+  dynamoDB: makeDynamoDBClient(),
+  cloudHsm: makeCloudHSMV2Client(),
+  kms,
+  issuersTable,
+  region,
+  stage,
+  signer: new CanarySigner({ openSigner, stage, now: Date.now }),
+  now: Date.now,
+  partMilliseconds: 10_000,
+  signMilliseconds: 25_000,
+};
+
+/** At cold start, and when the canary's row has changed. */
+async function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
+  const pin = await unsealPin(kms, record.sealedPin, canaryPinPurpose(record.clusterId, stage));
+  try {
+    const signer = await openPkcs11Signer({
+      uri: record.signerUri,
+      library: configuration.PKCS11_LIBRARY,
+      pin,
+      certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
+      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+      deadline,
+      now: Date.now,
+    });
+    opened.push(signer);
+    return signer;
+  } catch (error) {
+    openingIsStuck ||= asMintmarkError(error).code === 'SIGNER_DEADLINE';
+    throw error;
+  } finally {
+    pin.fill(0);
+  }
+}
+
+export async function handler(): Promise<{ findings: readonly Finding[] }> {
+  if (openingIsStuck || opened.some((signer) => signer.stuck)) {
+    // A thread that is blocked in the PKCS#11 library since the last look cannot be ended, and process.exit waits for
+    // it; only a signal does not. Lambda repeats this invocation in an environment that is new.
+    logger.error('The PKCS#11 library does not return: this execution environment ends.');
+    process.kill(process.pid, 'SIGKILL');
+  }
+  const observation = await observe(sources);
+  const now = Date.now();
+  const { findings, measurements } = assess(observation, rules, thresholds, now);
+  for (const finding of findings) report(finding);
+  logger.info('checked', { findings: findings.length });
+  await publish(cloudWatch, stage, measurements, now);
+  return { findings };
+}
+
+function report(finding: Finding): void {
+  if (finding.severity === 'critical') logger.error('finding', { finding });
+  else logger.warn('finding', { finding });
+}

@@ -1,0 +1,114 @@
+import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { DecryptCommand, EncryptCommand, type KMSClient } from '@aws-sdk/client-kms';
+import { MintmarkError } from '../errors.ts';
+import { binary, type Item, readBinary, readString, storeError, string } from '../ledger/index.ts';
+import type { PinPurpose } from '../signer/index.ts';
+import { PartError } from './failure.ts';
+import type { WatchedCluster } from './observation.ts';
+
+/**
+ * What the watch works with in one Region: the cluster and key store to describe, the ciphertext to decrypt, the key to
+ * sign with. A row of the issuers table, so that setting the watch up, or pointing it to a restored cluster, is writing
+ * a row, not deploying. Nothing in it is secret: the PIN is sealed.
+ */
+export interface CanaryRecord extends WatchedCluster {
+  /** Of `canaryPlaintext`, under a key of the custom key store. */
+  readonly ciphertext: Uint8Array;
+  /** RFC 7512 `pkcs11:` URI of the canary's own private key, never a CA's; without a PIN. */
+  readonly signerUri: string;
+  /** DER SubjectPublicKeyInfo */
+  readonly publicKey: Uint8Array;
+  /** The PIN of the canary's own crypto user (shared/signer/pin.ts), which no CA key is shared with. */
+  readonly sealedPin: Uint8Array;
+}
+
+/** No profile can name it: the name of an issuer begins with a letter or a digit. */
+const canaryKey = '#canary';
+
+/** The partition key of a Region's row in the issuers table. */
+export const canaryRowKey = (region: string): string => `${canaryKey}#${region}`;
+
+export const isCanaryRow = (issuerId: string): boolean => issuerId.startsWith(canaryKey);
+
+/**
+ * What the canary's PIN is sealed for. The watch's role may decrypt this encryption context and the ciphertext's, so it
+ * cannot unseal a PIN that CA keys are used with.
+ */
+export function canaryPinPurpose(clusterId: string, stage: string): PinPurpose {
+  return { clusterId, issuerId: canaryKey, stage };
+}
+
+/** What a canary ciphertext is for; its encryption context. */
+export interface CiphertextPurpose {
+  readonly clusterId: string;
+  readonly stage: string;
+}
+
+const ciphertextContext = ({ clusterId, stage }: CiphertextPurpose): Record<string, string> => ({
+  'mintmark:purpose': 'key-store-canary',
+  'mintmark:cluster': clusterId,
+  'mintmark:stage': stage,
+});
+
+const canaryPlaintext = Buffer.from('Mintmark key store canary, version 1', 'utf8');
+
+/** The ciphertext that the watch will decrypt. @throws the KMS client's errors */
+export async function encryptCanary(client: KMSClient, keyId: string, purpose: CiphertextPurpose): Promise<Uint8Array> {
+  const command = new EncryptCommand({
+    KeyId: keyId,
+    Plaintext: canaryPlaintext,
+    EncryptionContext: ciphertextContext(purpose),
+  });
+  const { CiphertextBlob: ciphertext } = await client.send(command);
+  if (ciphertext === undefined) throw new MintmarkError('INTERNAL', 'kms:Encrypt answered without a CiphertextBlob.');
+  return ciphertext;
+}
+
+/** @returns whether the ciphertext decrypts to what was encrypted. @throws the KMS client's errors */
+export async function decryptCanary(
+  client: KMSClient,
+  ciphertext: Uint8Array,
+  purpose: CiphertextPurpose,
+  abortSignal: AbortSignal,
+): Promise<boolean> {
+  const command = new DecryptCommand({ CiphertextBlob: ciphertext, EncryptionContext: ciphertextContext(purpose) });
+  const { Plaintext: plaintext } = await client.send(command, { abortSignal });
+  return plaintext !== undefined && canaryPlaintext.equals(plaintext);
+}
+
+/** Writes the Region's row, over one that is there: a new canary replaces the old one whole. @throws MintmarkError */
+export async function writeCanary(
+  client: DynamoDBClient,
+  table: string,
+  region: string,
+  record: CanaryRecord,
+): Promise<void> {
+  const item: Item = {
+    issuerId: string(canaryRowKey(region)),
+    clusterId: string(record.clusterId),
+    customKeyStoreId: string(record.customKeyStoreId),
+    ciphertext: binary(record.ciphertext),
+    signerUri: string(record.signerUri),
+    publicKey: binary(record.publicKey),
+    sealedPin: binary(record.sealedPin),
+  };
+  await client.send(new PutItemCommand({ TableName: table, Item: item })).catch((error: unknown) => {
+    throw storeError(error, `Writing the canary to ${table}`);
+  });
+}
+
+/** @throws PartError malformed */
+export function readCanary(item: Item): CanaryRecord {
+  try {
+    return {
+      clusterId: readString(item, 'clusterId'),
+      customKeyStoreId: readString(item, 'customKeyStoreId'),
+      ciphertext: readBinary(item, 'ciphertext'),
+      signerUri: readString(item, 'signerUri'),
+      publicKey: readBinary(item, 'publicKey'),
+      sealedPin: readBinary(item, 'sealedPin'),
+    };
+  } catch (error) {
+    throw new PartError('malformed', error instanceof Error ? error.message : String(error));
+  }
+}

@@ -1,0 +1,66 @@
+import { X509Certificate } from 'node:crypto';
+import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
+import type { Item } from '../ledger/index.ts';
+import { type CanaryRecord, canaryRowKey, isCanaryRow, readCanary } from './canary-record.ts';
+import { failureOf, PartError } from './failure.ts';
+import type { Observed, WatchedIssuer } from './observation.ts';
+
+/** What the watch reads in the issuers table, in one scan: it has a row for each CA ever made, and the canary's. */
+export interface IssuersTable {
+  readonly canary: Observed<CanaryRecord>;
+  readonly issuers: readonly WatchedIssuer[];
+}
+
+/**
+ * Strongly consistent, to the last page. A row that is not as it must be is seen as such and hides no other.
+ * @throws the DynamoDB client's errors
+ */
+export async function readIssuersTable(
+  client: DynamoDBClient,
+  table: string,
+  region: string,
+  abortSignal: AbortSignal,
+): Promise<IssuersTable> {
+  const items: Item[] = [];
+  const pages = paginateScan({ client }, { TableName: table, ConsistentRead: true }, { abortSignal });
+  for await (const { Items: page = [] } of pages) items.push(...page);
+  const key = canaryRowKey(region);
+  return {
+    canary: canaryOf(
+      items.find(({ issuerId }) => issuerId?.S === key),
+      table,
+      key,
+    ),
+    issuers: items.filter(({ issuerId }) => !isCanaryRow(issuerId?.S ?? '')).map(watchedIssuer),
+  };
+}
+
+function canaryOf(item: Item | undefined, table: string, key: string): Observed<CanaryRecord> {
+  try {
+    if (item === undefined)
+      throw new PartError('absent', `The table ${table} has no row ${key}: the watch is not set up.`);
+    return { value: readCanary(item) };
+  } catch (error) {
+    return { failure: failureOf(error) };
+  }
+}
+
+function watchedIssuer(item: Item): WatchedIssuer {
+  const issuerId = item.issuerId?.S ?? 'an issuer without a name';
+  const state = item.state?.S ?? 'no state';
+  const chain = (item.chain?.L ?? []).map((element) => element.B);
+  const ends = [item.certificate?.B, ...chain].map(endOf);
+  const known = ends.filter((end) => end !== undefined);
+  return known.length === ends.length ? { issuerId, state, notAfter: Math.min(...known) } : { issuerId, state };
+}
+
+/** notAfter in milliseconds since the epoch; undefined when that is no certificate, which is a finding of its own. */
+function endOf(der: Uint8Array | undefined): number | undefined {
+  if (der === undefined) return undefined;
+  try {
+    return new X509Certificate(der).validToDate.getTime();
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}

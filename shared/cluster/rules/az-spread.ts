@@ -1,0 +1,33 @@
+import type { Cluster } from '../observation.ts';
+import type { Rule } from '../rule.ts';
+
+/** With an ACTIVE HSM; one that says no zone counts for none. */
+function activeZones({ hsms }: Cluster): string[] {
+  const zones = hsms.filter(({ state }) => state === 'ACTIVE').map(({ availabilityZone }) => availabilityZone);
+  return [...new Set(zones)].filter((zone) => zone !== undefined).sort();
+}
+
+/**
+ * Production clusters have HSMs in at least two Availability Zones; AWS's service level agreement asks for it
+ * (CloudHSM User Guide, "Best practices for AWS CloudHSM", "Cluster Configuration"), and a key store creates no key
+ * with fewer (KMS API reference, CreateKey). With a single ACTIVE HSM it is hsm-count that speaks.
+ */
+export const rule: Rule<'cluster'> = {
+  name: 'az-spread',
+  needs: ['cluster'],
+  metric: { name: 'AvailabilityZoneCount', unit: 'Count', value: ({ cluster }) => activeZones(cluster).length },
+  check({ cluster }, { availabilityZonesMinimum }) {
+    const zones = activeZones(cluster);
+    const active = cluster.hsms.filter(({ state }) => state === 'ACTIVE').length;
+    if (active < 2 || zones.length >= availabilityZonesMinimum) return [];
+    return [
+      {
+        severity: 'critical',
+        subject: cluster.clusterId,
+        observed: zones.length === 0 ? 'no zone named' : zones.join(', '),
+        threshold: `at least ${availabilityZonesMinimum} zones`,
+        sentence: `The cluster's ${active} working HSMs are in ${zones.length} Availability Zone${zones.length === 1 ? '' : 's'}: losing ${zones.length === 1 ? 'it' : 'one'} may stop all issuing.`,
+      },
+    ];
+  },
+};

@@ -1,0 +1,55 @@
+import { assess } from '../../shared/cluster/assess.ts';
+import type { Observation, PartName, Parts } from '../../shared/cluster/observation.ts';
+import type { Finding } from '../../shared/cluster/rule.ts';
+import { rules } from '../../shared/cluster/rules/index.ts';
+import { readThresholds, type Thresholds } from '../../shared/cluster/thresholds.ts';
+
+export const now = Date.UTC(2026, 10, 22, 12);
+export const hour = 3_600_000;
+export const day = 24 * hour;
+export const clusterId = 'cluster-aaaaaaaaaaa';
+export const customKeyStoreId = 'cks-11111111111111111';
+
+/** Nothing to find. */
+export const healthy: Parts = {
+  canary: { clusterId, customKeyStoreId },
+  issuers: [{ issuerId: 'devices', state: 'active', notAfter: now + 1_000 * day }],
+  cluster: {
+    clusterId,
+    state: 'ACTIVE',
+    createdAt: now - 400 * day,
+    hsms: ['a', 'b', 'c'].map((zone) => ({
+      hsmId: `hsm-${zone}`,
+      state: 'ACTIVE',
+      availabilityZone: `eu-central-1${zone}`,
+    })),
+  },
+  backups: [
+    { backupId: 'backup-1', state: 'READY', createdAt: now - 60 * hour },
+    { backupId: 'backup-2', state: 'READY', createdAt: now - 12 * hour },
+    { backupId: 'backup-3', state: 'CREATE_IN_PROGRESS', createdAt: now },
+  ],
+  keyStore: { customKeyStoreId, connectionState: 'CONNECTED', clusterId },
+  keyStoreCanary: { outcome: 'decrypted' },
+  signingCanary: { outcome: 'signed', milliseconds: 12 },
+};
+
+export function observationOf(parts: Parts): Observation {
+  const entries = Object.entries(parts).map(([part, value]) => [part, { value }]);
+  return Object.fromEntries(entries) as Observation;
+}
+
+/** A healthy observation but for one part that could not be seen. */
+export function withFailure(part: PartName, observed: Observation[PartName]): Observation {
+  return { ...observationOf(healthy), [part]: observed };
+}
+
+/** What all rules find in a healthy observation with these parts in place of its own. */
+export function findingsOf(parts: Partial<Parts>, thresholds: Partial<Thresholds> = {}): readonly Finding[] {
+  return assess(observationOf({ ...healthy, ...parts }), rules, { ...readThresholds({}), ...thresholds }, now).findings;
+}
+
+/** `rule severity subject` of each finding. */
+export function briefly(findings: readonly Finding[]): string[] {
+  return findings.map(({ rule, severity, subject }) => `${rule} ${severity} ${subject}`);
+}
