@@ -1,0 +1,135 @@
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { withLog } from '../setup/log.mjs';
+import { SetUpError, userCache } from '../setup/machine.mjs';
+import { step } from '../setup/steps.mjs';
+import { runHolding, underLock } from './lock.ts';
+import type { Unavailable } from './prerequisites.ts';
+import { findJavaHome, findMaven, findPython, missing } from './prerequisites.ts';
+
+export const localStackVersion = '4.14.0';
+
+/** LocalStack and what it runs, on this machine. Absolute paths. */
+export interface LocalStackInstallation {
+  readonly kind: 'installed';
+  /** Python of the virtual environment that has LocalStack. */
+  readonly python: string;
+  readonly javaHome: string;
+  /** Folder with DynamoDB Local's jars, and nothing else. */
+  readonly dynamoDbLocalJars: string;
+}
+
+const constraints = fileURLToPath(new URL('./constraints.txt', import.meta.url));
+const pom = fileURLToPath(new URL('./dynamodb-local.pom.xml', import.meta.url));
+
+/** Written into a part's folder when the part is whole; a folder without it is what an interrupted set-up left. */
+const marker = 'complete';
+
+/**
+ * Puts LocalStack and DynamoDB Local into the user's cache folder, where they are not there yet: with pip and Maven, as
+ * the user has configured them, in versions that are pinned here. Says what it does on stderr, and nothing when there is
+ * nothing to do. Of several at once, one installs and the others wait.
+ *
+ * @returns Unavailable when this machine cannot have it
+ * @throws SetUpError when pip or Maven fail for another reason than the network
+ */
+export async function installLocalStack(): Promise<LocalStackInstallation | Unavailable> {
+  const javaHome = findJavaHome();
+  const folder = join(userCache, `localstack-${localStackVersion}-${hashOf(constraints, pom)}`);
+  const installation = {
+    kind: 'installed',
+    python: join(folder, 'venv', 'bin', 'python'),
+    javaHome: javaHome ?? '',
+    dynamoDbLocalJars: join(folder, 'dynamodb-local', 'jars'),
+  } as const;
+  const venvIsWhole = () => existsSync(join(folder, 'venv', marker)) && runs(installation.python);
+  const jarsAreWhole = () => existsSync(join(folder, 'dynamodb-local', marker));
+
+  const venv = venvIsWhole();
+  const python = venv ? installation.python : findPython();
+  if (python === undefined) return missing('python');
+  if (javaHome === undefined) return missing('java');
+  const jars = jarsAreWhole();
+  if (venv && jars) return installation;
+  const maven = jars ? '' : findMaven(javaHome);
+  if (maven === undefined) return missing('maven');
+
+  mkdirSync(folder, { recursive: true });
+  return underLock(join(folder, 'lock'), python, async (lock) => {
+    try {
+      if (!venvIsWhole()) await makePart(join(folder, 'venv'), (part) => installWithPip(part, python, lock));
+      if (!jarsAreWhole()) {
+        await makePart(join(folder, 'dynamodb-local'), (part) => fetchWithMaven(part, maven, javaHome, lock));
+      }
+    } catch (error) {
+      if (error instanceof SetUpError && isNetworkFailure(error.message)) {
+        const sentence = `LocalStack could not be downloaded: make sure that pip and Maven reach their registries (proxy, mirror, certificates), then run the same again. ${error.message}`;
+        return { kind: 'unavailable', missing: 'network', sentence };
+      }
+      throw error;
+    }
+    return installation;
+  });
+}
+
+/** What pip, Maven and Java say when they do not get through, as against an answer that they do not like. */
+const networkFailures = [
+  /name resolution|Name or service not known|nodename nor servname|Unknown ?host/i,
+  /NewConnectionError|ProxyError|Cannot connect to proxy|ReadTimeoutError|SSLError|PKIX path building failed/i,
+  /Connection (?:refused|reset|timed out)|(?:connect|read) timed out|Network is unreachable|No route to host/i,
+  // pip, of a package whose page it could not read; every package that is asked for exists.
+  /from versions: none/,
+];
+
+export function isNetworkFailure(text: string): boolean {
+  return networkFailures.some((failure) => failure.test(text));
+}
+
+function hashOf(...files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(file)).update('\0');
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** The Python behind a virtual environment can be taken away. */
+function runs(python: string): boolean {
+  return spawnSync(python, ['-c', ''], { stdio: 'ignore' }).status === 0;
+}
+
+async function makePart(folder: string, make: (folder: string) => Promise<void>): Promise<void> {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  await make(folder);
+  writeFileSync(join(folder, marker), '');
+}
+
+async function installWithPip(folder: string, python: string, lock: number): Promise<void> {
+  await step(`installing LocalStack ${localStackVersion} into the cache folder (pip)`, () =>
+    withLog('localstack-pip.log', async (log) => {
+      const made = await runHolding(python, ['-m', 'venv', folder], { log, lock });
+      if (made !== 0) return { code: made, what: 'python -m venv' };
+      const requirement = `localstack-core[base-runtime,runtime]==${localStackVersion}`;
+      const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off'];
+      const args = ['-m', 'pip', 'install', ...options, '--constraint', constraints, requirement];
+      return { code: await runHolding(join(folder, 'bin', 'python'), args, { log, lock }), what: 'pip install' };
+    }),
+  );
+}
+
+async function fetchWithMaven(folder: string, maven: string, javaHome: string, lock: number): Promise<void> {
+  await step('fetching DynamoDB Local into the cache folder (mvn)', () =>
+    withLog('localstack-maven.log', async (log) => {
+      const args = ['--batch-mode', '--no-transfer-progress', '--strict-checksums', '--file', pom];
+      const goal = [
+        'dependency:copy-dependencies',
+        '-DincludeScope=runtime',
+        `-DoutputDirectory=${join(folder, 'jars')}`,
+      ];
+      const env = { ...process.env, JAVA_HOME: javaHome };
+      return { code: await runHolding(maven, [...args, ...goal], { log, lock, env }), what: `mvn ${goal[0]}` };
+    }),
+  );
+}

@@ -1,0 +1,243 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { project, SetUpError } from '../setup/machine.mjs';
+import { removeAbandonedState, statePrefix } from '../state-folder.ts';
+import type { LocalStackInstallation } from './install.ts';
+
+export interface LocalStackOptions {
+  readonly installation: LocalStackInstallation;
+  readonly region: string;
+  /** Variables that every function gets over its own: endpoints of what LocalStack does not have, SOFTHSM2_CONF, ... */
+  readonly functionEnvironment: Readonly<Record<string, string>>;
+  /** The port to listen on; a free one by default. */
+  readonly port?: number;
+  /** Node 24, which the functions run in; the Node that runs this by default. */
+  readonly node?: string;
+  /** Milliseconds until it must answer. */
+  readonly startLimit?: number;
+}
+
+export interface LocalStack {
+  readonly endpoint: string;
+  /** What an AWS client, or Serverless, needs in its environment to reach it; any credentials would do. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Removed with everything else by `stop`. */
+  readonly logFile: string;
+  /** Resolves when LocalStack has ended: with undefined after `stop`, else with what happened. Never rejects. */
+  readonly exited: Promise<LocalStackDied | undefined>;
+  /** Ends LocalStack with all it started, and removes its state. */
+  stop(): Promise<void>;
+}
+
+/** LocalStack ended, or did not come up. The message has its log's last lines. */
+export class LocalStackDied extends Error {
+  /** @param log its text */
+  constructor(what: string, log: string) {
+    const lines = log
+      .split('\n')
+      .filter((line) => line.trim() !== '')
+      .slice(-15);
+    super(`${what} Its log ends:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+    this.name = 'LocalStackDied';
+  }
+}
+
+/** What the project uses; the rest would only take time and memory if something asked for it. */
+export const services =
+  'sqs,kms,dynamodb,dynamodbstreams,lambda,s3,iam,sts,logs,cloudwatch,events,sns,secretsmanager,cloudformation,ssm';
+
+/** The folder that Python is to find the executor's package in. */
+const executor = fileURLToPath(new URL('./executor', import.meta.url));
+const runtime = fileURLToPath(new URL('../lambda/runtime.ts', import.meta.url));
+
+/** On two busy cores it has taken 20 seconds. */
+const defaultStartLimit = 120_000;
+
+/**
+ * LocalStack in a process of its own, on loopback, with functions as Node processes and DynamoDB Local in a JVM. All of
+ * its state is in a temporary folder of its own. Several may run at once. All of it ends with this process, whatever
+ * ends that, SIGKILL included.
+ *
+ * @throws SetUpError when the port is taken
+ * @throws LocalStackDied when it does not come up
+ */
+export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
+  removeAbandonedState();
+  const port = await claimPort(options.port ?? 0);
+  const folder = mkdtempSync(join(tmpdir(), statePrefix()));
+  const logFile = join(folder, 'localstack.log');
+  layOut(folder, options.installation);
+
+  const log = openSync(logFile, 'a');
+  const child = spawn(options.installation.python, ['-m', 'mintmark_localstack'], {
+    cwd: folder,
+    env: variables(folder, port, options),
+    // The first is the lifeline (executor/mintmark_localstack/lifeline.py).
+    stdio: ['pipe', log, log],
+    detached: true,
+  });
+  closeSync(log);
+
+  let stopping = false;
+  const ended = endOf(child);
+  const exited = ended.then((how) => {
+    // What LocalStack itself started and has not ended holds the lifeline too.
+    child.stdin?.destroy();
+    return stopping
+      ? undefined
+      : new LocalStackDied(`LocalStack ended by itself (${how}).`, readFileSync(logFile, 'utf8'));
+  });
+  const stop = async () => {
+    stopping = true;
+    // One that has ended has no group any more (endOf), and its id may be another's.
+    if (child.exitCode === null && child.signalCode === null) killGroup(child);
+    await exited;
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+
+  const endpoint = `http://127.0.0.1:${port}`;
+  try {
+    await untilReady(endpoint, options.startLimit ?? defaultStartLimit, exited, logFile);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const environment = {
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_ENDPOINT_URL: endpoint,
+    AWS_REGION: options.region,
+    AWS_SECRET_ACCESS_KEY: 'local',
+  };
+  return { endpoint, environment, logFile, exited, stop };
+}
+
+/**
+ * @param wanted 0: any
+ * @returns a port that was free a moment ago
+ */
+async function claimPort(wanted: number): Promise<number> {
+  const server = createServer();
+  try {
+    return await new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(wanted, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+    });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'EADDRINUSE'
+        ? 'is taken by another program: end that one, or choose another port'
+        : 'cannot be listened on';
+    throw new SetUpError(`Port ${wanted} on 127.0.0.1 ${why} (${code}).`);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+}
+
+/** Where LocalStack looks for what it would otherwise download (FILESYSTEM_ROOT). */
+function layOut(folder: string, { dynamoDbLocalJars }: LocalStackInstallation): void {
+  for (const name of ['tmp', 'cache', 'config']) mkdirSync(join(folder, name));
+  const libraries = join(folder, 'root', 'var', 'lib', 'localstack', 'lib');
+  const dynamoDb = join(libraries, 'dynamodb-local', '2');
+  mkdirSync(dynamoDb, { recursive: true });
+  symlinkSync(dynamoDbLocalJars, join(dynamoDb, 'DynamoDBLocal_lib'));
+  // LocalStack takes it for installed when this is there; dynamodb_local.py only looks at what is beside it.
+  writeFileSync(join(dynamoDb, 'DynamoDBLocal.jar'), '');
+
+  const java = process.platform === 'darwin' ? join('21', 'Contents', 'Home', 'bin') : join('21', 'bin');
+  mkdirSync(join(libraries, 'java', java), { recursive: true });
+  const standIn = '#!/bin/sh\nexec "$MINTMARK_PYTHON" -m mintmark_localstack.dynamodb_local "$@"\n';
+  writeFileSync(join(libraries, 'java', java, 'java'), standIn, { mode: 0o755 });
+}
+
+/** All of LocalStack's variables: the user's own (a profile, DEBUG, a proxy) would make it another LocalStack. */
+function variables(folder: string, port: number, options: LocalStackOptions): Record<string, string> {
+  const { installation } = options;
+  return {
+    HOME: process.env.HOME ?? folder,
+    LANG: 'C.UTF-8',
+    PATH: process.env.PATH ?? '/usr/bin:/bin',
+    TMPDIR: join(folder, 'tmp'),
+    XDG_CACHE_HOME: join(folder, 'cache'),
+    PYTHONPATH: executor,
+    // The checkout stays as it is; what pip installed came compiled.
+    PYTHONDONTWRITEBYTECODE: '1',
+    PYTHONUNBUFFERED: '1',
+
+    CONFIG_DIR: join(folder, 'config'),
+    DISABLE_EVENTS: '1',
+    DNS_ADDRESS: '0',
+    DYNAMODB_IN_MEMORY: '1',
+    EAGER_SERVICE_LOADING: '0',
+    FILESYSTEM_ROOT: join(folder, 'root'),
+    GATEWAY_LISTEN: `127.0.0.1:${port}`,
+    // LocalStack's default server listens on all addresses, whatever GATEWAY_LISTEN says.
+    GATEWAY_SERVER: 'hypercorn',
+    LAMBDA_RUNTIME_EXECUTOR: 'process',
+    OVERRIDE_IN_DOCKER: '0',
+    SERVICES: services,
+    SKIP_SSL_CERT_DOWNLOAD: '1',
+
+    MINTMARK_FUNCTION_ENVIRONMENT: JSON.stringify({
+      // Where a layer's modules would be found: the bundles leave pkcs11js, which is native, out.
+      NODE_PATH: join(project, 'node_modules'),
+      ...options.functionEnvironment,
+    }),
+    MINTMARK_JAVA_HOME: installation.javaHome,
+    MINTMARK_NODE: options.node ?? process.execPath,
+    MINTMARK_PYTHON: installation.python,
+    MINTMARK_RUNTIME: runtime,
+  };
+}
+
+/** How a process ended, in words; then none of its group is left. */
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => {
+      killGroup(child);
+      resolve(signal === null ? `exit code ${code}` : signal);
+    });
+  });
+}
+
+/** LocalStack and its children; DynamoDB Local's JVM and the functions lead groups of their own, and have lifelines. */
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    // ESRCH: nothing of the group is left, which is what was wanted.
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+async function untilReady(
+  endpoint: string,
+  limit: number,
+  exited: Promise<LocalStackDied | undefined>,
+  logFile: string,
+): Promise<void> {
+  const deadline = performance.now() + limit;
+  while (performance.now() < deadline) {
+    const died = await Promise.race([exited, after(100)]);
+    if (died !== undefined) throw died;
+    if (await answers(`${endpoint}/_localstack/health`)) return;
+  }
+  throw new LocalStackDied(`LocalStack did not answer within ${limit / 1000} s.`, readFileSync(logFile, 'utf8'));
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(5_000) })).ok;
+  } catch {
+    // Not yet: refused, or too slow.
+    return false;
+  }
+}
