@@ -57,6 +57,15 @@ module.exports = async function preconditions({ options, resolveVariable }) {
     problems.push(`issueReservedConcurrency must be at least issueConcurrency + ${redriveConcurrency}.`);
   }
 
+  const [giveUp, receives, visibility] = [
+    Number(await read('giveUpAfterSeconds')),
+    Number(await read('maxReceiveCount')),
+    Number(await read('visibilityTimeout')),
+  ];
+  if (!(giveUp < receives * visibility)) {
+    problems.push('giveUpAfterSeconds must be less than maxReceiveCount x visibilityTimeout.');
+  }
+
   const { existsSync } = await import('node:fs');
   const path = await import('node:path');
   const functions = /** @type {Record<string, { handler: string }>} */ (

@@ -15,8 +15,7 @@ import {
   type Sources,
 } from '../shared/cluster/index.ts';
 import { readAll, readConfiguration, text } from '../shared/configuration.ts';
-import { asMintmarkError } from '../shared/errors.ts';
-import { openPkcs11Signer, type Pkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck, openPkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
 
 /**
  * The watch, on a schedule: looks at cluster, backups, key store, canaries and issuers, and puts what it finds into the
@@ -37,10 +36,6 @@ const { ISSUERS_TABLE: issuersTable, AWS_REGION: region, STAGE: stage } = config
 const kms = makeKMSClient();
 const cloudWatch = makeCloudWatchClient();
 
-/** A signer that is stuck, or one that never came back from opening, has left a thread in the PKCS#11 library. */
-const opened: Pkcs11Signer[] = [];
-let openingIsStuck = false;
-
 const sources: Sources = {
   dynamoDB: makeDynamoDBClient(),
   cloudHsm: makeCloudHSMV2Client(),
@@ -58,7 +53,7 @@ const sources: Sources = {
 async function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
   const pin = await unsealPin(kms, record.sealedPin, canaryPinPurpose(record.clusterId, stage));
   try {
-    const signer = await openPkcs11Signer({
+    return await openPkcs11Signer({
       uri: record.signerUri,
       library: configuration.PKCS11_LIBRARY,
       pin,
@@ -67,18 +62,13 @@ async function openSigner(record: CanaryRecord, deadline: number): Promise<Signe
       deadline,
       now: Date.now,
     });
-    opened.push(signer);
-    return signer;
-  } catch (error) {
-    openingIsStuck ||= asMintmarkError(error).code === 'SIGNER_DEADLINE';
-    throw error;
   } finally {
     pin.fill(0);
   }
 }
 
 export async function handler(): Promise<{ findings: readonly Finding[] }> {
-  if (openingIsStuck || opened.some((signer) => signer.stuck)) {
+  if (isPkcs11LibraryStuck(configuration.PKCS11_LIBRARY)) {
     // A thread that is blocked in the PKCS#11 library since the last look cannot be ended, and process.exit waits for
     // it; only a signal does not. Lambda repeats this invocation in an environment that is new.
     logger.error('The PKCS#11 library does not return: this execution environment ends.');

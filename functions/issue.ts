@@ -4,7 +4,7 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import * as z from 'zod';
 import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
-import { asMintmarkError, MintmarkError } from '../shared/errors.ts';
+import { MintmarkError } from '../shared/errors.ts';
 import {
   type Authority,
   announce,
@@ -17,7 +17,7 @@ import {
 } from '../shared/issuance/index.ts';
 import { Devices, Failures, IssuanceLedger, type Issuer, Issuers, Revocations } from '../shared/ledger/index.ts';
 import { RetryLater } from '../shared/queue/index.ts';
-import { openPkcs11Signer, type Pkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck, openPkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
 
 /**
  * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
@@ -73,15 +73,8 @@ const authority: Authority = {
   giveUpAfterSeconds: configuration.GIVE_UP_AFTER_SECONDS,
 };
 
-/** What an invocation keeps for storing certificates and answering, after the signer's deadline (milliseconds). */
-const reserveAfterSigning = 5_000;
-
-/**
- * What this process has asked the PKCS#11 library: a signer that is stuck, or one that never came back from opening, has
- * left a thread in it.
- */
-const opened: Pkcs11Signer[] = [];
-let openingIsStuck = false;
+/** What an invocation keeps for storing, telling and answering after the signer's deadline: a slow call of each (ms). */
+const reserveAfterSigning = 12_000;
 
 /** At cold start, and when an issuer's row has changed: the PIN is unsealed by KMS and goes to the HSM's worker alone. */
 async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
@@ -95,7 +88,7 @@ async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadli
   }
   const pin = await unsealPin(kms, sealed, { clusterId, issuerId, stage: configuration.STAGE });
   try {
-    const signer = await openPkcs11Signer({
+    return await openPkcs11Signer({
       uri: signerUri,
       library: configuration.PKCS11_LIBRARY,
       pin,
@@ -104,17 +97,19 @@ async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadli
       deadline,
       now: Date.now,
     });
-    opened.push(signer);
-    return signer;
-  } catch (error) {
-    openingIsStuck ||= asMintmarkError(error).code === 'SIGNER_DEADLINE';
-    throw error;
   } finally {
     pin.fill(0);
   }
 }
 
 export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
+  if (isPkcs11LibraryStuck(configuration.PKCS11_LIBRARY)) {
+    // A thread that has been blocked in the library since the last batch cannot be ended, and process.exit waits for it;
+    // only a signal does not. That batch was answered; this one comes back soon, to an environment that is new.
+    await postpone(event.Records);
+    logger.error('The PKCS#11 library does not return: this execution environment ends.');
+    process.kill(process.pid, 'SIGKILL');
+  }
   const batch = event.Records.map(readRecord);
   const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
   const outcomes = await issueBatch(authority, batch, deadline);
@@ -124,18 +119,12 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
     report(record, outcome);
     if (outcome === undefined || outcome.kind === 'retry') retried.push(record);
   }
-  const isStuck = openingIsStuck || opened.some((signer) => signer.stuck);
-  await retryLater.postpone(isStuck ? event.Records : retried, (error) => {
-    logger.warn('A message waits for its full visibility timeout.', error);
-  });
-  if (isStuck) {
-    // A thread that is blocked in the PKCS#11 library cannot be ended, and process.exit waits for it; only a signal does
-    // not. The messages that this batch has finished come back once more, and are answered from the ledger.
-    logger.error('The PKCS#11 library does not return: this execution environment ends.');
-    process.kill(process.pid, 'SIGKILL');
-  }
+  await postpone(retried);
   return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 }
+
+const postpone = (records: readonly SQSRecord[]): Promise<void> =>
+  retryLater.postpone(records, (error) => logger.warn('A message waits for its full visibility timeout.', error));
 
 /** The attributes are always there: the event source mapping asks for all of them. */
 function readRecord(record: SQSRecord): QueuedRequest {
@@ -161,8 +150,11 @@ function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefin
       return logger.error('failed', { ...common, code: outcome.code, detail: outcome.detail });
     case 'retry':
     case undefined: {
-      const { code, message, cure } = outcome?.error ?? new MintmarkError('INTERNAL', 'The message has no outcome.');
-      return logger.warn('retry', { ...common, code, detail: message, cure });
+      const error = outcome?.error ?? new MintmarkError('INTERNAL', 'The message has no outcome.');
+      const { code, message, cure } = error;
+      // Where a defect is, only its stack says.
+      const defect = code === 'INTERNAL' ? { error: error.cause instanceof Error ? error.cause : error } : {};
+      return logger.warn('retry', { ...common, code, detail: message, cure, ...defect });
     }
   }
 }

@@ -7,7 +7,7 @@ import { Failures } from '../shared/ledger/index.ts';
 
 /**
  * The dead-letter queue to the failures table. What arrives here was delivered until SQS gave up without the issue
- * function ever answering for it: it kills the function, or times it out.
+ * function ever answering for it: it kills the function or times it out, or the function could not start.
  */
 
 const logger = new Logger({ serviceName: 'record-failure' });
@@ -33,7 +33,8 @@ async function record({ messageId, body, attributes }: SQSRecord): Promise<void>
   const receives = Number(attributes.ApproximateReceiveCount);
   await failures.record({
     code: 'MESSAGE_KILLED_FUNCTION',
-    detail: 'The message was delivered until the queue gave up, and no delivery was answered: it ends its function.',
+    detail:
+      'No delivery was answered until the queue gave the message up: it ends its function, or the function does not start.',
     messageId,
     sender: attributes.SenderId,
     body,

@@ -1,7 +1,9 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 import { build as bundle, type OutputFile } from 'esbuild';
+import { readProfiles } from '../shared/issuance/index.ts';
 
 const repository = dirname(import.meta.dirname);
 
@@ -93,7 +95,7 @@ async function writeFunction(
     if (dirname(path) === folder) files.set(relative(folder, path), contents);
   }
   if (functionsThatIssue.has(name)) {
-    for (const [path, contents] of await readProfiles(project)) files.set(path, contents);
+    for (const [path, contents] of await profileFiles(project)) files.set(path, contents);
   }
   for (const [path, contents] of files) await replace(join(folder, path), contents);
   await removeAllBut(folder, new Set([...files.keys()].map((path) => path.split('/')[0] ?? path)));
@@ -113,7 +115,9 @@ function refuseInBundle(name: string, scope: string, inputs: readonly string[]):
   );
 }
 
-async function readProfiles(project: string): Promise<[string, Uint8Array][]> {
+/** @throws MintmarkError for a profile that is broken: that must fail the build, never a cold start */
+async function profileFiles(project: string): Promise<[string, Uint8Array][]> {
+  readProfiles(pathToFileURL(`${join(project, 'profiles')}/`));
   const names = (await listed(join(project, 'profiles'))).filter((name) => name.endsWith('.yaml'));
   return Promise.all(
     names.map(

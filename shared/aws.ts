@@ -2,28 +2,30 @@ import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
-import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
+
+/**
+ * In milliseconds. Without these a connection that nobody answers is waited for until the function's own timeout kills
+ * it, with no word of why; three tries of this length leave the function time to say so.
+ */
+const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
 
 /**
  * Every AWS client is made here. Where a client goes is decided as the AWS tools decide it: environment
  * (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, AWS_REGION, credentials), shared config files, instance role.
  * An emulator is therefore nothing but an endpoint variable.
  */
-export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({});
+export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({ requestHandler });
 
-export const makeCloudWatchClient = (): CloudWatchClient => new CloudWatchClient({});
+export const makeCloudWatchClient = (): CloudWatchClient => new CloudWatchClient({ requestHandler });
 
-export const makeKMSClient = (): KMSClient => new KMSClient({});
+export const makeKMSClient = (): KMSClient => new KMSClient({ requestHandler });
 
-export const makeSNSClient = (): SNSClient => new SNSClient({});
+export const makeSNSClient = (): SNSClient => new SNSClient({ requestHandler });
 
 /** Without `useQueueUrlAsEndpoint: false` the client calls the queue URL's host, which no emulator's name resolves to. */
-export const makeSQSClient = (): SQSClient => new SQSClient({ useQueueUrlAsEndpoint: false });
-
-/** Path-style addresses: a bucket name with dots has no valid wildcard certificate, and no emulator has its DNS name. */
-export const makeS3Client = (): S3Client => new S3Client({ forcePathStyle: true });
+export const makeSQSClient = (): SQSClient => new SQSClient({ requestHandler, useQueueUrlAsEndpoint: false });
 
 /** The newest client-cloudhsm-v2 is older than endpoint variables, so it alone is handed its endpoint. */
 export function makeCloudHSMV2Client(environment: NodeJS.ProcessEnv = process.env): CloudHSMV2Client {

@@ -2,7 +2,8 @@ import * as z from 'zod';
 import { MintmarkError } from './errors.ts';
 
 /** Environment variables are text; these read the ones that count something. */
-export const seconds = z.coerce.number().int().min(1).max(1_209_600);
+/** At most 13 days: a queue forgets its messages after 14, and nothing may be forgotten that has no answer yet. */
+export const seconds = z.coerce.number().int().min(1).max(1_123_200);
 
 export const text = z.string().min(1);
 

@@ -63,7 +63,7 @@ export const errorKinds = {
   MESSAGE_KILLED_FUNCTION: {
     disposition: 'fail',
     failureClass: 'crashed',
-    cure: "Read the function's log for this message id, mend the cause, then send the request again.",
+    cure: "Read the issue function's log of the time: what ended it, or kept it from starting. Mend that, then send the request again.",
   },
 
   // The request, against what is registered.

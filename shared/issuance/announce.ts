@@ -2,7 +2,7 @@ import { PublishBatchCommand, type PublishBatchRequestEntry, type SNSClient } fr
 import { type ErrorCode, errorKinds, MintmarkError } from '../errors.ts';
 import { storeError } from '../ledger/index.ts';
 import { certificatePem } from './certificate.ts';
-import type { Outcome } from './outcome.ts';
+import type { AnsweredRequest, Outcome } from './outcome.ts';
 
 /** PublishBatch takes at most this many entries (Amazon SNS API reference). */
 const maximumEntries = 10;
@@ -23,7 +23,11 @@ export type Announcement =
     }
   | {
       readonly version: 1;
-      readonly type: 'certificate.rejected';
+      /**
+       * `certificate.failed`: nothing is wrong with the request, but it was given up; an operator may send it again.
+       * `request.conflict`: refused because the request id has another request's answer, which stands.
+       */
+      readonly type: 'certificate.rejected' | 'certificate.failed' | 'request.conflict';
       readonly deviceId: string;
       readonly requestId: string;
       readonly profile: string;
@@ -40,15 +44,26 @@ export function announcementOf(outcome: Outcome): Announcement | undefined {
       const common = { version: 1, type: 'certificate.issued', deviceId, requestId, profile } as const;
       return { ...common, issuerId, serialNumber, certificate: certificatePem(certificate) };
     }
-    case 'rejected': {
-      const { code, detail } = outcome;
-      const cure = code in errorKinds ? errorKinds[code as ErrorCode].cure : '';
-      return { version: 1, type: 'certificate.rejected', ...outcome.request, code, detail, cure };
-    }
+    case 'rejected':
+      return refusal(
+        outcome.code === 'REQUEST_CONFLICT' ? 'request.conflict' : 'certificate.rejected',
+        outcome.request,
+        outcome,
+      );
     case 'failed':
+      return outcome.request === undefined ? undefined : refusal('certificate.failed', outcome.request, outcome);
     case 'retry':
       return undefined;
   }
+}
+
+function refusal(
+  type: Exclude<Announcement['type'], 'certificate.issued'>,
+  { deviceId, requestId, profile }: AnsweredRequest,
+  { code, detail }: { readonly code: string; readonly detail: string },
+): Announcement {
+  const cure = code in errorKinds ? errorKinds[code as ErrorCode].cure : '';
+  return { version: 1, type, deviceId, requestId, profile, code, detail, cure };
 }
 
 /** Publishes the announcements of outcomes; answers with those that SNS did not take. */

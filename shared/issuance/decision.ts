@@ -16,6 +16,9 @@ export type Decision =
 /** @param now milliseconds since the epoch */
 export function decide(standing: StandingRow | undefined, requestHash: string, now: number): Decision {
   if (standing === undefined) return { next: 'evaluate' };
+  // A refusal that may be reopened, and never was an intent, holds the request id for nobody: the device may have been
+  // unknown then, and the request anybody's.
+  if (standing.state === 'rejected' && standing.reopenable && standing.attempt === 0) return { next: 'evaluate' };
   if (standing.requestHash !== requestHash) return { next: 'conflict' };
   switch (standing.state) {
     case 'issued':

@@ -1,10 +1,11 @@
 import { MintmarkError } from '../errors.ts';
 import { authorise } from './authorise.ts';
 import type { Authority } from './authority.ts';
+import { giveUp } from './give-up.ts';
 import type { Outcome, QueuedRequest } from './outcome.ts';
 import { prepare } from './prepare.ts';
 import { roundsOf } from './rounds.ts';
-import { type Outcomes, outcomeOf, settleAll } from './settle.ts';
+import { type Outcomes, outcomeOf } from './settle.ts';
 import { sign } from './sign.ts';
 
 /**
@@ -21,61 +22,25 @@ export async function issueBatch(
   for (const round of roundsOf(authorised)) {
     const prepared = await prepare(authority, round, deadline, outcomes);
     await sign(authority, prepared, deadline, outcomes);
-    await publish(
+    await tell(
       authority,
       round.map(({ queued }) => queued),
       outcomes,
     );
   }
-  await recordFailures(authority, batch, outcomes);
+  await giveUp(authority, batch, authorised, outcomes);
+  const failed = authorised.flatMap(({ queued }) => (outcomes.get(queued)?.kind === 'failed' ? [queued] : []));
+  await tell(authority, failed, outcomes);
   return batch.map((queued) => outcomes.get(queued) ?? passedOver());
 }
 
-/** Tells how requests ended, never before their certificate is stored; what could not be told is tried again. */
-async function publish(authority: Authority, round: readonly QueuedRequest[], outcomes: Outcomes): Promise<void> {
-  const untold = await authority.publish(round.flatMap((queued) => outcomes.get(queued) ?? []));
-  for (const queued of round) {
+/** Publishes how requests ended, never before that is written; what could not be told is tried again. */
+async function tell(authority: Authority, ended: readonly QueuedRequest[], outcomes: Outcomes): Promise<void> {
+  const untold = await authority.publish(ended.flatMap((queued) => outcomes.get(queued) ?? []));
+  for (const queued of ended) {
     const error = untold.get(outcomes.get(queued) ?? passedOver());
     if (error !== undefined) outcomes.set(queued, { kind: 'retry', error });
   }
-}
-
-/** What failed, and what has been tried for too long, becomes a row in `failures`; until it is one, it is tried again. */
-async function recordFailures(
-  authority: Authority,
-  batch: readonly QueuedRequest[],
-  outcomes: Outcomes,
-): Promise<void> {
-  const now = authority.now();
-  const failed = batch.flatMap((queued) => {
-    const outcome = outcomes.get(queued) ?? passedOver();
-    if (outcome.kind === 'failed') return [{ queued, outcome }];
-    const isTooOld = now - queued.sentAt >= authority.giveUpAfterSeconds * 1000;
-    if (outcome.kind !== 'retry' || !isTooOld) return [];
-    const { code, message } = outcome.error;
-    return [{ queued, outcome: { kind: 'failed', code, detail: message } as const }];
-  });
-  const recorded = await settleAll(
-    failed,
-    ({ queued }) => queued,
-    outcomes,
-    async ({ queued, outcome }) => {
-      const { messageId, senderId, body, receiveCount, sentAt } = queued;
-      const { code, detail } = outcome;
-      await authority.failures.record({
-        code,
-        detail,
-        messageId,
-        sender: senderId,
-        body,
-        tries: receiveCount,
-        sentAt,
-        failedAt: now,
-      });
-      return { queued, outcome };
-    },
-  );
-  for (const { queued, outcome } of recorded) outcomes.set(queued, outcome);
 }
 
 const passedOver = (): Outcome => outcomeOf(new MintmarkError('INTERNAL', 'The message was passed over.'));

@@ -4,7 +4,7 @@ import { crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier } from '../signer/index.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { isHostName } from './names.ts';
-import { attributeTypes, type Profile } from './profile.ts';
+import { attributeTypes, type Profile, upperBounds } from './profile.ts';
 import {
   authorityInformationAccessOf,
   crlDistributionPointsOf,
@@ -67,17 +67,6 @@ const expectedExtensions: ReadonlyMap<string, boolean> = new Map([
   ['2.5.29.31', false],
   ['1.3.6.1.5.5.7.1.1', false],
 ]);
-
-/** In characters (RFC 5280 appendix A.1). */
-const upperBounds: Readonly<Record<keyof typeof attributeTypes, number>> = {
-  commonName: 64,
-  serialNumber: 64,
-  countryName: 2,
-  localityName: 128,
-  stateOrProvinceName: 128,
-  organizationName: 64,
-  organizationalUnitName: 64,
-};
 
 /** countryName (of two letters) and serialNumber are PrintableString, the others DirectoryString. */
 function isWithinItsType({ type, tag, value }: AttributeTypeAndValue): boolean {

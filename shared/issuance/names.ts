@@ -64,7 +64,10 @@ const generalNames = (entry: GeneralNameTemplate, deviceId: string): readonly Gr
 
 /** The preferred name syntax of RFC 1034 section 3.5, as RFC 5280 section 4.2.1.6 asks, without a trailing dot. */
 export const isHostName = (text: string): boolean =>
-  text.length <= 253 && text.split('.').every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
+  text.length <= 253 &&
+  // What ends in a number is an address to some readers (RFC 1123 section 2.1).
+  !/(^|\.)[0-9]+$/.test(text) &&
+  text.split('.').every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
 
 function requestedNames(extensions: readonly RequestedExtension[]): readonly GeneralName[] {
   const extension = extensions.find(({ extnID }) => extnID === objectIdentifiers.subjectAltName);

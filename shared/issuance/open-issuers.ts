@@ -34,6 +34,7 @@ export class OpenIssuers {
   readonly #options: OpenIssuersOptions;
   readonly #rows = new Map<string, { readonly issuer: Issuer | undefined; readonly readAt: number }>();
   readonly #opened = new Map<string, OpenedSigner>();
+  readonly #closing: Promise<void>[] = [];
 
   constructor(options: OpenIssuersOptions) {
     this.#options = options;
@@ -64,7 +65,8 @@ export class OpenIssuers {
       if (!stands && this.#opened.get(issuerId)?.opened === opened) this.#opened.delete(issuerId);
       throw error;
     } finally {
-      await closed(standing);
+      // Not waited for: a signer that hangs has five seconds to close, which are not this request's.
+      this.#closing.push(closed(standing));
     }
   }
 
@@ -74,17 +76,10 @@ export class OpenIssuers {
     return this.open(issuerId, deadline);
   }
 
-  /** The signer is to be opened anew: it no longer answers. */
-  async reopen(issuerId: string): Promise<void> {
-    const standing = this.#opened.get(issuerId);
-    this.#opened.delete(issuerId);
-    await closed(standing);
-  }
-
   async close(): Promise<void> {
     const standing = [...this.#opened.values()];
     this.#opened.clear();
-    await Promise.all(standing.map(closed));
+    await Promise.all([...this.#closing, ...standing.map(closed)]);
   }
 
   async #read(issuerId: string): Promise<Issuer | undefined> {

@@ -5,7 +5,13 @@ import type { IssuedRow } from '../ledger/index.ts';
 export type Outcome =
   | { readonly kind: 'issued'; readonly row: IssuedRow }
   | { readonly kind: 'rejected'; readonly request: AnsweredRequest; readonly code: string; readonly detail: string }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly detail: string }
+  | {
+      readonly kind: 'failed';
+      readonly code: ErrorCode;
+      readonly detail: string;
+      /** Of a message whose sender may enrol the device; without one there is nobody to tell. */
+      readonly request?: AnsweredRequest;
+    }
   | { readonly kind: 'retry'; readonly error: MintmarkError };
 
 export interface AnsweredRequest {

@@ -1,12 +1,14 @@
 import { asMintmarkError, MintmarkError } from '../errors.ts';
 import { keyOf, type RecordedIntent, type StandingRow } from '../ledger/index.ts';
+import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
 import { isStillOfIssuer, type LintedTbsCertificate, lint } from './lint.ts';
-import { grantNames } from './names.ts';
+import { type GrantedNames, grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
+import type { Profile } from './profile.ts';
 import { verifyProofOfPossession } from './proof-of-possession.ts';
 import { checkPublicKey } from './public-key.ts';
 import { authoriseSender } from './sender.ts';
@@ -79,7 +81,8 @@ async function nextStep(
       return rejected(request, { code: 'REQUEST_CONFLICT', detail });
     }
     case 'abandon':
-      return abandon(authority, decision.intent);
+      await abandon(authority, decision.intent);
+      return 'row-changed';
     case 'resume':
       return resume(authority, request, decision.intent, deadline);
     case 'evaluate':
@@ -87,7 +90,10 @@ async function nextStep(
   }
 }
 
-/** The world may have changed since the intent was recorded: device and issuer are read again, past every cache. */
+/**
+ * The world may have changed since the intent was recorded: device, sender, issuer and revocation are looked at again,
+ * past every cache.
+ */
 async function resume(
   authority: Authority,
   request: AuthorisedRequest,
@@ -95,26 +101,23 @@ async function resume(
   deadline: number,
 ): Promise<Step> {
   const { deviceId } = intent;
-  const device = (await authority.devices.findNow([deviceId], authority.now())).get(deviceId);
+  const [devices, isRevoked] = await Promise.all([
+    authority.devices.findNow([deviceId], authority.now()),
+    authority.revocations.isRevoked(intent),
+  ]);
+  const device = devices.get(deviceId);
+  // What this throws ends the message, and giving up abandons the intent.
   authoriseSender(request.identity.sender, request.profile, device);
-  if (deviceRefusal(request, device) !== undefined) return abandon(authority, intent);
-  const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
-  if (!isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)) return abandon(authority, intent);
-  return { request, intent, issuer };
-}
-
-/** A signature over the TBS may exist, or be on its way: the serial number is revoked as if one did. */
-async function abandon(authority: Authority, intent: RecordedIntent): Promise<Step> {
-  const abandoned = await authority.ledger.abandon(intent, authority.now());
-  if (abandoned.done) await revokeAbandoned(authority, abandoned.row);
-  return 'row-changed';
-}
-
-/** Safe to repeat, and repeated wherever an abandoned attempt is met: whoever abandoned it may have died before this. */
-async function revokeAbandoned(authority: Authority, standing: StandingRow | undefined): Promise<void> {
-  for (const serial of standing?.abandonedSerialNumbers ?? []) {
-    await authority.revocations.revokeAbandoned(serial, authority.now());
+  if (isRevoked || deviceRefusal(request, device) !== undefined) {
+    await abandon(authority, intent);
+    return 'row-changed';
   }
+  const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
+  if (!isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)) {
+    await abandon(authority, intent);
+    return 'row-changed';
+  }
+  return { request, intent, issuer };
 }
 
 /** A request that nothing binds yet: to an intent, or to its rejection. */
@@ -126,9 +129,10 @@ async function evaluate(
 ): Promise<Step> {
   await revokeAbandoned(authority, standing);
   try {
-    refuseIfUnfit(request);
+    const granted = examine(request);
+    // Not before the request is found good: what is refused is answered, HSM or no HSM.
     const issuer = await authority.issuers.open(request.profile.issuer, deadline);
-    const linted = toBeSigned(authority, request, issuer);
+    const linted = toBeSigned(authority, request.profile, granted, issuer);
     const now = authority.now();
     const signBefore = now + authority.signBeforeSeconds * 1000;
     const written = await authority.ledger.recordIntent(request.identity, standing, linted, signBefore, now);
@@ -141,16 +145,26 @@ async function evaluate(
   }
 }
 
+/** What of a request goes into its certificate. */
+interface Granted {
+  readonly names: GrantedNames;
+  readonly subjectPublicKeyInfo: Uint8Array;
+}
+
 /**
- * Cheap looks before expensive ones: registration, encoding, then the key's size, then the signature's arithmetic.
+ * Cheap looks before expensive ones: registration, encoding, the key's size, the signature's arithmetic; then the names.
  * @throws MintmarkError with a rejection's code
  */
-function refuseIfUnfit({ csr, device, identity, profile }: AuthorisedRequest): void {
+function examine({ csr, device, identity, profile }: AuthorisedRequest): Granted {
   const refusal = deviceRefusal({ identity, profile }, device);
   if (refusal !== undefined) throw refusal;
   if (csr instanceof MintmarkError) throw csr;
   checkPublicKey(csr.publicKey, profile.keys);
   verifyProofOfPossession(csr);
+  return {
+    names: grantNames(profile, identity.deviceId, csr),
+    subjectPublicKeyInfo: csr.subjectPublicKeyInfo,
+  };
 }
 
 function deviceRefusal(
@@ -167,10 +181,12 @@ function deviceRefusal(
 }
 
 /** The TBS of a new attempt. */
-function toBeSigned(authority: Authority, request: AuthorisedRequest, issuer: OpenIssuer): LintedTbsCertificate {
-  const { csr, identity, profile } = request;
-  if (csr instanceof MintmarkError) throw csr;
-  const names = grantNames(profile, identity.deviceId, csr);
+function toBeSigned(
+  authority: Authority,
+  profile: Profile,
+  granted: Granted,
+  issuer: OpenIssuer,
+): LintedTbsCertificate {
   const { certificate, issuerId } = issuer.tbsIssuer;
   const { notBefore, notAfter } = validityOf(profile, certificate.notBefore, authority.now());
   if (notAfter > certificate.notAfter) {
@@ -180,13 +196,7 @@ function toBeSigned(authority: Authority, request: AuthorisedRequest, issuer: Op
       `The issuer ${issuerId} ends on ${end}, before its certificates would.`,
     );
   }
-  const variables = {
-    serialNumber: newSerialNumber(authority.randomBytes),
-    notBefore,
-    notAfter,
-    names,
-    subjectPublicKeyInfo: csr.subjectPublicKeyInfo,
-  };
+  const variables = { serialNumber: newSerialNumber(authority.randomBytes), notBefore, notAfter, ...granted };
   return lint(issuer.templateOf(profile)(variables), issuer.tbsIssuer, profile, variables);
 }
 

@@ -15,6 +15,17 @@ export const attributeTypes = {
   organizationalUnitName: '2.5.4.11',
 } as const;
 
+/** Longest values, in characters (RFC 5280 appendix A.1). */
+export const upperBounds: Readonly<Record<keyof typeof attributeTypes, number>> = {
+  commonName: 64,
+  serialNumber: 64,
+  countryName: 2,
+  localityName: 128,
+  stateOrProvinceName: 128,
+  organizationName: 64,
+  organizationalUnitName: 64,
+};
+
 export const keyUsageBits = {
   digitalSignature: 0,
   nonRepudiation: 1,
@@ -65,6 +76,13 @@ const areDistinct = (list: readonly unknown[]): boolean =>
 const distinct = <Element extends z.ZodType>(element: Element) =>
   z.array(element).refine(areDistinct, 'something is listed twice');
 
+/** With the shortest device id; with a longer one lint may still find the value too long, for that device alone. */
+function fitsItsBound(entry: Partial<Record<keyof typeof attributeTypes, string>>): boolean {
+  return Object.entries(entry).every(
+    ([type, text]) => text.replaceAll('{deviceId}', 'x').length <= upperBounds[type as keyof typeof attributeTypes],
+  );
+}
+
 const profileSchema = z.strictObject({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
   issuer: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
@@ -87,7 +105,10 @@ const profileSchema = z.strictObject({
     ),
   subject: z
     .array(
-      z.partialRecord(z.enum(keysOf(attributeTypes)), template).refine(oneInEach, 'one attribute in each list entry'),
+      z
+        .partialRecord(z.enum(keysOf(attributeTypes)), template)
+        .refine(oneInEach, 'one attribute in each list entry')
+        .refine(fitsItsBound, 'longer than RFC 5280 appendix A.1 allows, whatever the device id'),
     )
     .min(1),
   subjectAltName: z

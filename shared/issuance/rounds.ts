@@ -1,8 +1,11 @@
 import { keyOf } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 
-/** A message that came back this often may be one that kills its function; it goes alone and last. */
-const suspectReceiveCount = 5;
+/**
+ * A message that came back this often may be one that kills its function; it goes alone and last. Retries of ours are
+ * minutes apart by then, so an outage of hours stays below it, and its backlog is worked off in whole batches.
+ */
+const suspectReceiveCount = 20;
 
 /**
  * Requests in the rounds they are worked in, one after another. No round has two requests of one key, so a second

@@ -14,7 +14,10 @@ export interface Failure {
   readonly messageId: string;
   /** IAM identity that SQS attests for the sender. */
   readonly sender: string;
-  /** The message body as it came; see `maximumBodyBytes`. */
+  /** Of a message whose sender may enrol the device. */
+  readonly deviceId?: string;
+  readonly requestId?: string;
+  /** The message body as it came, but for private keys and what is over `maximumBodyBytes`. */
   readonly body: string;
   /** How often SQS delivered the message. */
   readonly tries: number;
@@ -24,10 +27,11 @@ export interface Failure {
 }
 
 /**
- * A DynamoDB item holds 400 KB and an SQS message 1 MiB. No readable message is over 64 KiB, so what is cut off here
- * could never be issued from; the length and SHA-256 of the whole tell which message it was.
+ * An SQS message may have 1 MiB, a DynamoDB item 400 KB, and each KiB of one costs a write unit. No readable message is
+ * over 64 KiB, so what is cut off here could never be issued from; the length and SHA-256 of the whole tell which
+ * message it was.
  */
-const maximumBodyBytes = 262_144;
+const maximumBodyBytes = 65_536;
 
 /** The failures table: by class and day, kept until redriven or dismissed. */
 export class Failures {
@@ -42,6 +46,10 @@ export class Failures {
   /** Records a failure. Safe to repeat: the first error stays beside the last. */
   async record(failure: Omit<Failure, 'failureClass'>): Promise<void> {
     const bytes = Buffer.from(failure.body, 'utf8');
+    const kept = withoutPrivateKeys(failure.body);
+    const optional = Object.entries({ deviceId: failure.deviceId, requestId: failure.requestId }).flatMap(
+      ([name, value]) => (value === undefined ? [] : [[name, value] as const]),
+    );
     const day = new Date(failure.failedAt).toISOString().slice(0, 10);
     const command = new UpdateItemCommand({
       TableName: this.#table,
@@ -51,6 +59,7 @@ export class Failures {
         'firstFailedAt = if_not_exists(firstFailedAt, :failedAt)',
         'code = :code, detail = :detail, failedAt = :failedAt, sender = :sender, sentAt = :sentAt, tries = :tries',
         'body = :body, bodyBytes = :bodyBytes, bodySha256 = :bodySha256, bodyCut = :bodyCut',
+        ...optional.map(([name]) => `${name} = :${name}`),
       ].join(', '),
       ExpressionAttributeValues: {
         ':code': string(failure.code),
@@ -59,10 +68,11 @@ export class Failures {
         ':sender': string(failure.sender),
         ':sentAt': timestamp(failure.sentAt),
         ':tries': number(failure.tries),
-        ':body': string(bytes.subarray(0, maximumBodyBytes).toString('utf8')),
+        ':body': string(Buffer.from(kept, 'utf8').subarray(0, maximumBodyBytes).toString('utf8')),
         ':bodyBytes': number(bytes.length),
         ':bodySha256': string(createHash('sha256').update(bytes).digest('hex')),
-        ':bodyCut': flag(bytes.length > maximumBodyBytes),
+        ':bodyCut': flag(bytes.length > maximumBodyBytes || kept !== failure.body),
+        ...Object.fromEntries(optional.map(([name, value]) => [`:${name}`, string(value)])),
       },
     });
     await this.#client.send(command).catch((error: unknown) => {
@@ -91,6 +101,10 @@ export class Failures {
   }
 }
 
+/** A sender who sends its private key by mistake has lost it to SQS; it need not be kept here for years, too. */
+const withoutPrivateKeys = (body: string): string =>
+  body.replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)/gs, '[a private key]');
+
 function readFailure(failureClass: FailureClass, item: Item): Failure {
   return {
     failureClass,
@@ -98,6 +112,8 @@ function readFailure(failureClass: FailureClass, item: Item): Failure {
     detail: readString(item, 'detail'),
     messageId: readString(item, 'messageId'),
     sender: readString(item, 'sender'),
+    ...(item.deviceId === undefined ? {} : { deviceId: readString(item, 'deviceId') }),
+    ...(item.requestId === undefined ? {} : { requestId: readString(item, 'requestId') }),
     body: readString(item, 'body'),
     tries: readNumber(item, 'tries'),
     sentAt: readTimestamp(item, 'sentAt'),

@@ -212,8 +212,8 @@ export class IssuanceLedger {
     for (const [attribute, value] of Object.entries(change.append ?? {})) {
       names[`#${attribute}`] = attribute;
       values[`:set_${attribute}`] = value;
-      values[':none'] = { L: [] };
-      sets.push(`#${attribute} = list_append(if_not_exists(#${attribute}, :none), :set_${attribute})`);
+      values[':empty'] = { L: [] };
+      sets.push(`#${attribute} = list_append(if_not_exists(#${attribute}, :empty), :set_${attribute})`);
     }
     for (const attribute of change.remove) names[`#${attribute}`] = attribute;
     const remove = change.remove.length === 0 ? '' : ` REMOVE ${change.remove.map((name) => `#${name}`).join(', ')}`;
@@ -253,6 +253,7 @@ const reopening = (request: RequestIdentity, standing: StandingRow | undefined):
   ':true': flag(true),
   ':requestHash': string(request.requestHash),
   ':attemptRead': number(standing?.attempt ?? 0),
+  ':none': number(0),
 });
 
 /** One of 16 shards, from the serial number's low bits: random, so writes spread evenly. */

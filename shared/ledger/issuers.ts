@@ -74,8 +74,23 @@ function readIssuer(item: Item): Issuer {
   const sealedPins = Object.keys(item.sealedPins?.M ?? {}).map(
     (region) => [region, readBinary(item.sealedPins?.M ?? {}, region)] as const,
   );
+  const issuerId = readString(item, 'issuerId');
+  const baseUrl = readString(item, 'baseUrl');
+  const crlShardCount = readNumber(item, 'crlShardCount');
+  if (!/^http:\/\/[\x21-\x7e]*[^/\s]$/.test(baseUrl)) {
+    throw new MintmarkError(
+      'CONFIGURATION_INVALID',
+      `The issuer ${issuerId} has a baseUrl that is not plain http, or ends in a slash.`,
+    );
+  }
+  if (!Number.isInteger(crlShardCount) || crlShardCount < 1 || crlShardCount > 65_536) {
+    throw new MintmarkError(
+      'CONFIGURATION_INVALID',
+      `The issuer ${issuerId} has a crlShardCount that is not from 1 to 65536.`,
+    );
+  }
   return {
-    issuerId: readString(item, 'issuerId'),
+    issuerId,
     state: readString(item, 'state') === 'active' ? 'active' : 'retired',
     certificate: readBinary(item, 'certificate'),
     chain: (item.chain?.L ?? []).map((element) => {
@@ -85,7 +100,7 @@ function readIssuer(item: Item): Issuer {
     signerUri: readString(item, 'signerUri'),
     clusterId: readString(item, 'clusterId'),
     sealedPins: Object.fromEntries(sealedPins),
-    baseUrl: readString(item, 'baseUrl'),
-    crlShardCount: readNumber(item, 'crlShardCount'),
+    baseUrl,
+    crlShardCount,
   };
 }

@@ -1,5 +1,5 @@
-import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import { string, timestamp } from './attributes.ts';
+import { type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { type Item, string, timestamp } from './attributes.ts';
 import type { AbandonedSerial } from './row.ts';
 import { storeError } from './store-error.ts';
 
@@ -17,6 +17,20 @@ export class Revocations {
     this.#table = table;
   }
 
+  /** Whether a serial number is on its CRL, or will be; strongly consistent. */
+  async isRevoked(serial: AbandonedSerial): Promise<boolean> {
+    const command = new GetItemCommand({
+      TableName: this.#table,
+      Key: keyOfSerial(serial),
+      ConsistentRead: true,
+      ProjectionExpression: 'serialNumber',
+    });
+    const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
+      throw storeError(error, `Reading ${this.#table}`);
+    });
+    return item !== undefined;
+  }
+
   /**
    * Puts a serial number on its CRL because its attempt was abandoned: a signature over it may exist. Safe to repeat;
    * the first time and reason stay.
@@ -24,7 +38,7 @@ export class Revocations {
   async revokeAbandoned(serial: AbandonedSerial, now: number): Promise<void> {
     const command = new UpdateItemCommand({
       TableName: this.#table,
-      Key: { issuerShard: string(`${serial.issuerId}#${serial.crlShard}`), serialNumber: string(serial.serialNumber) },
+      Key: keyOfSerial(serial),
       UpdateExpression: 'SET revokedAt = if_not_exists(revokedAt, :now), reason = if_not_exists(reason, :reason)',
       // CRLReason (RFC 5280 section 5.3.1): the certificate was replaced before anybody had it.
       ExpressionAttributeValues: { ':now': timestamp(now), ':reason': string('superseded') },
@@ -34,3 +48,8 @@ export class Revocations {
     });
   }
 }
+
+const keyOfSerial = ({ issuerId, crlShard, serialNumber }: AbandonedSerial): Item => ({
+  issuerShard: string(`${issuerId}#${crlShard}`),
+  serialNumber: string(serialNumber),
+});

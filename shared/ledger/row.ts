@@ -25,8 +25,9 @@ const conditions: Readonly<Record<Origin, string>> = {
   absent: 'attribute_not_exists(deviceId)',
   intent: '(#state = :intent AND serialNumber = :serialNumber)',
   abandoned: '(#state = :abandoned AND requestHash = :requestHash AND attempt = :attemptRead)',
+  // One that never had an intent binds nobody to its hash: see issuance/decision.ts.
   'rejected-reopenable':
-    '(#state = :rejected AND reopenable = :true AND requestHash = :requestHash AND attempt = :attemptRead)',
+    '(#state = :rejected AND reopenable = :true AND attempt = :attemptRead AND (attempt = :none OR requestHash = :requestHash))',
 };
 
 /** DynamoDB's condition for a transition, with the placeholders of `conditions`. */

@@ -12,6 +12,9 @@ export class Pkcs11Library {
    */
   initialisation = 0;
 
+  /** Threads that were asked something whose deadline is past, and have not answered yet. */
+  readonly overdue = new Set<object>();
+
   #users = 0;
   #lastTurn: Promise<void> = Promise.resolve();
 

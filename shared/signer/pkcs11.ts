@@ -73,6 +73,14 @@ export async function openPkcs11Signer(options: Pkcs11SignerOptions): Promise<Pk
   return signer;
 }
 
+/**
+ * Whether a thread of this process is in the library beyond its deadline, that of a signer that never opened included.
+ * Such a thread cannot be ended; only the process can, and not by process.exit, which waits for it.
+ */
+export function isPkcs11LibraryStuck(path: string): boolean {
+  return Pkcs11Library.at(path).overdue.size > 0;
+}
+
 function defaultScheme(publicKey: KeyObject): SignatureScheme {
   if (publicKey.asymmetricKeyType === 'rsa') return { algorithm: 'rsa-pkcs1-v1_5', hash: 'sha256' };
   return { algorithm: 'ecdsa', hash: curveHash(publicKey) === 'sha384' ? 'sha384' : 'sha256' };
@@ -280,9 +288,14 @@ class OpenPkcs11Signer implements Pkcs11Signer {
    * thread that was late can be used again.
    */
   async #ask(expired: Promise<'expired'>, ask: () => Promise<WorkerReply>): Promise<WorkerReply | MintmarkError> {
+    const thread = this.#thread;
     const replied = ask().then(
-      (reply) => this.#note(reply),
+      (reply) => {
+        this.#library.overdue.delete(thread);
+        return this.#note(reply);
+      },
       (error: unknown) => {
+        this.#library.overdue.delete(thread);
         this.#overdue = false;
         this.#sessionOpen = false;
         return error instanceof MintmarkError ? error : unavailable('The PKCS#11 worker could not be asked.', error);
@@ -290,7 +303,8 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     );
     const outcome = await Promise.race([replied, expired]);
     if (outcome !== 'expired') return outcome;
-    this.#overdue = this.#thread.busy;
+    this.#overdue = thread.busy;
+    if (this.#overdue) this.#library.overdue.add(thread);
     return pastDeadline();
   }
 

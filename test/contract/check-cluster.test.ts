@@ -16,7 +16,7 @@ import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createLocalCanary } from '../../local/ca/canary.ts';
 import { createLocalCa } from '../../local/ca/local-ca.ts';
-import { type Emulator, startDynalite } from '../../local/embedded/emulators.ts';
+import type { Gateway } from '../../local/embedded/gateway.ts';
 import { writeFaults } from '../../local/pkcs11-shim/faults.ts';
 import { readRecord } from '../../local/pkcs11-shim/record.ts';
 import { readInstalled } from '../../local/setup/installed.ts';
@@ -37,6 +37,7 @@ import { Issuers } from '../../shared/ledger/issuers.ts';
 import { sealPin, unsealPin } from '../../shared/signer/pin.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
+import { startDynamoDB } from '../support/dynamodb.ts';
 
 const region = 'eu-central-1';
 const stage = 'test';
@@ -56,7 +57,7 @@ interface RunningStub {
 
 let stubProcess: ChildProcess;
 let stub: RunningStub;
-let dynalite: Emulator;
+let dynamoDB: Gateway;
 let clients: Pick<Sources, 'dynamoDB' | 'cloudHsm' | 'kms'>;
 let record: CanaryRecord;
 let canaryPin: string;
@@ -74,10 +75,10 @@ beforeAll(async () => {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   [stub] = (await once(stubProcess, 'message')) as [RunningStub];
-  dynalite = await startDynalite();
+  dynamoDB = await startDynamoDB(region);
   const common = { region, credentials, endpoint: stub.endpoint };
   clients = {
-    dynamoDB: new DynamoDBClient({ ...common, endpoint: dynalite.url.href }),
+    dynamoDB: new DynamoDBClient({ ...common, endpoint: dynamoDB.endpoint }),
     cloudHsm: new CloudHSMV2Client(common),
     kms: new KMSClient(common),
   };
@@ -143,7 +144,7 @@ async function openSigner(row: CanaryRecord, deadline: number): Promise<Signer> 
 afterAll(async () => {
   await signer.close();
   for (const client of Object.values(clients)) client.destroy();
-  await dynalite.close();
+  await dynamoDB.close();
   stubProcess.kill('SIGTERM');
   await once(stubProcess, 'exit');
   rmSync(directory, { recursive: true, force: true });
@@ -505,7 +506,7 @@ describe('the function', () => {
         AWS_ACCESS_KEY_ID: credentials.accessKeyId,
         AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
         AWS_MAX_ATTEMPTS: '1',
-        AWS_ENDPOINT_URL_DYNAMODB: dynalite.url.href,
+        AWS_ENDPOINT_URL_DYNAMODB: dynamoDB.endpoint,
         AWS_ENDPOINT_URL_KMS: stub.endpoint,
         AWS_ENDPOINT_URL_CLOUDHSM_V2: stub.endpoint,
         AWS_ENDPOINT_URL_CLOUDWATCH: `http://127.0.0.1:${(cloudWatch.address() as AddressInfo).port}`,

@@ -15,6 +15,7 @@ import type { Profile } from '../../shared/issuance/profile.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
+import { Revocations } from '../../shared/ledger/revocations.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
 import { base64, minute, queue, redelivered, startWorker, type Worker } from '../support/issuing.ts';
 import { type IssuingCa, makeIssuingCa } from '../support/issuing-ca.ts';
@@ -174,8 +175,8 @@ describe('a batch', () => {
   it('works a message that came back often last and alone', async () => {
     const [first, suspect, second, otherSuspect] = await Promise.all([
       newMessage(),
-      newMessage({ receiveCount: 5 }),
-      newMessage({ receiveCount: 4 }),
+      newMessage({ receiveCount: 20 }),
+      newMessage({ receiveCount: 19 }),
       newMessage({ receiveCount: 99 }),
     ]);
     const batch = [first, suspect, second, otherSuspect];
@@ -435,6 +436,36 @@ describe('an intent past its signBefore', () => {
   });
 });
 
+describe('a request id that was refused before anybody owned the device', () => {
+  it("is its owner's when the device is registered", async () => {
+    const deviceId = `device-${++devices}`;
+    const burnt = queue(now, { deviceId });
+    expect(kinds(await worker.issue(burnt))).toEqual(['DEVICE_UNKNOWN']);
+    await register(deviceId);
+    const { requestId } = JSON.parse(burnt.body) as { requestId: string };
+    const owner = queue(now, { deviceId, requestId, csr: base64(makeRequest(newPrivateKey())) });
+    expect(kinds(await worker.issue(owner))).toEqual(['issued']);
+    expect(kinds(await worker.issue(redelivered(burnt)))).toEqual(['REQUEST_CONFLICT']);
+  });
+});
+
+describe('a serial number revoked between intent and signature', () => {
+  it('is never issued: the attempt is given up for another', async () => {
+    const { deviceId, message } = await newMessage();
+    worker.signer.faults.push('unavailable');
+    await worker.issue(message);
+    const stored = await row(deviceId);
+    const first = stored?.serialNumber?.S ?? '';
+    await new Revocations(store.client, tables.revocations).revokeAbandoned(
+      { issuerId: 'devices', serialNumber: first, crlShard: Number(stored?.crlShard?.N) },
+      now,
+    );
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect((await row(deviceId))?.serialNumber?.S).not.toBe(first);
+    expect(await row(deviceId)).toMatchObject({ attempt: { N: '2' } });
+  });
+});
+
 describe('a device blocked between intent and signature', () => {
   it('loses the intent, and is rejected', async () => {
     const { deviceId, message } = await newMessage();
@@ -510,20 +541,31 @@ describe('another worker writing in between', () => {
 
 describe('giving up', () => {
   it('is by age, and leaves a row', async () => {
-    const { message } = await newMessage();
+    const { deviceId, message } = await newMessage();
     worker.signer.faults.push('unavailable', 'unavailable');
     now += 60 * minute - 1;
     expect(kinds(await worker.issue({ ...message, receiveCount: 3 }))).toEqual(['SIGNER_UNAVAILABLE']);
     expect(await failureOf(message, 'transient-exhausted')).toBeUndefined();
     now += 1;
     const [outcome] = await worker.issue({ ...message, receiveCount: 4 });
-    expect(outcome).toEqual({ kind: 'failed', code: 'SIGNER_UNAVAILABLE', detail: 'The HSM is busy.' });
+    expect(outcome).toMatchObject({
+      kind: 'failed',
+      code: 'SIGNER_UNAVAILABLE',
+      detail: 'The HSM is busy.',
+      request: { deviceId },
+    });
+    // Nobody comes back for the intent: it is abandoned, its serial number revoked, and the device is told.
+    const abandoned = await row(deviceId);
+    expect(abandoned).toMatchObject({ state: { S: 'abandoned' } });
+    expect(await isRevoked(abandoned?.serialNumber?.S ?? '')).toBe(true);
+    expect(kinds(worker.announced)).toEqual(['SIGNER_UNAVAILABLE']);
     expect(await failureOf(message, 'transient-exhausted')).toMatchObject({
       code: 'SIGNER_UNAVAILABLE',
       body: message.body,
       sender: 'AROAEXAMPLEROLEID:gateway-1',
       tries: 4,
       sentAt: start,
+      deviceId,
     });
   });
 

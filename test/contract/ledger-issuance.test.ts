@@ -112,7 +112,7 @@ describe('a transition', () => {
     else expect(await item(request)).toEqual(before);
   });
 
-  it.each(pairs.filter(({ isLegal, state }) => isLegal && state !== 'absent' && state !== 'intent'))(
+  it.each(pairs.filter(({ isLegal, state }) => isLegal && state === 'abandoned'))(
     '$transition of a row that is $state is not for another request',
     async ({ transition, state }) => {
       const request = newRequest();
@@ -121,6 +121,22 @@ describe('a transition', () => {
       const other = { ...request, requestHash: 'b'.repeat(64) };
       expect(await attempts[transition](other, await standing(request))).toEqual({ done: false });
       expect(await item(request)).toEqual(before);
+    },
+  );
+
+  it.each(['recordIntent', 'reject'] as const)(
+    '%s of a refusal that may be reopened is for any request while there was no intent, and then for that one alone',
+    async (transition) => {
+      const [fresh, tried] = [newRequest(), newRequest()];
+      await states['rejected, reopenable'](fresh);
+      await states['rejected after an abandoned attempt'](tried);
+      for (const [request, isLegal] of [
+        [fresh, true],
+        [tried, false],
+      ] as const) {
+        const other = { ...request, requestHash: 'b'.repeat(64) };
+        expect((await attempts[transition](other, await standing(request))).done).toBe(isLegal);
+      }
     },
   );
 

@@ -29,8 +29,13 @@ describe('build', () => {
        const require = createRequire(import.meta.url);
        export const load = (): unknown => require('pkcs11js');`,
     );
-    write('profiles/device-tls.yaml', 'name: device-tls\n');
+    write('profiles/device-tls.yaml', readFileSync(new URL('../../profiles/device-tls.yaml', import.meta.url), 'utf8'));
     write('profiles/README.md', 'not a profile');
+  });
+
+  it('refuses a profile that would fail at cold start', async () => {
+    write('profiles/broken.yaml', 'name: broken\nnonsense: true\n');
+    await expect(build(project)).rejects.toThrow(/broken\.yaml.*nonsense/s);
   });
 
   it('bundles every function, and for those that need them the worker and the profiles', async () => {

@@ -10,12 +10,19 @@ describe('the options of npm start', () => {
   const folder = temporaryFolder('options');
 
   it('has defaults for all', () => {
-    expect(parseStartOptions([])).toEqual({ kind: 'run', options: { csr: undefined, out: 'out', exit: false } });
+    expect(parseStartOptions([])).toEqual({
+      kind: 'run',
+      options: { csr: undefined, out: 'out', exit: false, cloud: 'embedded' },
+    });
   });
 
   it('takes each', () => {
-    const parsed = parseStartOptions(['--csr', folder, '--out', 'elsewhere', '--exit']);
-    expect(parsed).toEqual({ kind: 'run', options: { csr: folder, out: 'elsewhere', exit: true } });
+    const parsed = parseStartOptions(['--csr', folder, '--out', 'elsewhere', '--exit', '--cloud', 'localstack']);
+    const options = { csr: folder, out: 'elsewhere', exit: true, cloud: 'localstack' };
+    expect(parsed).toEqual({ kind: 'run', options });
+    expect(parseStartOptions(['--docker', '--cloud', 'localstack'])).toMatchObject({
+      options: { cloud: 'localstack-docker' },
+    });
   });
 
   it('shows help whatever else is asked for', () => {
@@ -29,6 +36,8 @@ describe('the options of npm start', () => {
     { args: ['--exit=yes'], sentence: /'--exit' does not take an argument\.$/ },
     { args: ['--csr', join(folder, 'absent')], sentence: /absent is not a folder\.$/ },
     { args: ['--csr', ''], sentence: /is not a folder\.$/ },
+    { args: ['--cloud', 'aws'], sentence: /^--cloud is embedded or localstack, not 'aws'\.$/ },
+    { args: ['--docker'], sentence: /^--docker goes with --cloud localstack only\.$/ },
     { args: ['--out', ''], sentence: /^--out needs the name of a folder\.$/ },
   ])('refuses $args in one sentence', ({ args, sentence }) => {
     expect(parseStartOptions(args)).toEqual({ kind: 'wrong', sentence: expect.stringMatching(sentence) });
@@ -41,6 +50,7 @@ describe('the options of npm start', () => {
   });
 
   it('names every option in the usage', () => {
-    for (const option of ['--csr DIR', '--out DIR', '--exit', '--help']) expect(startUsage).toContain(option);
+    for (const option of ['--csr DIR', '--out DIR', '--exit', '--cloud NAME', '--docker', '--help'])
+      expect(startUsage).toContain(option);
   });
 });

@@ -1,0 +1,72 @@
+import { keyOf } from '../ledger/index.ts';
+import { abandon } from './abandon.ts';
+import type { AuthorisedRequest } from './authorise.ts';
+import type { Authority } from './authority.ts';
+import type { Outcome, QueuedRequest } from './outcome.ts';
+import { type Outcomes, settleAll } from './settle.ts';
+
+interface Failing {
+  readonly queued: QueuedRequest;
+  readonly request: AuthorisedRequest | undefined;
+  readonly code: Extract<Outcome, { kind: 'failed' }>['code'];
+  readonly detail: string;
+}
+
+/**
+ * What failed, and what has been tried for too long, becomes a row in `failures`; until it is one, it is tried again.
+ * An intent that is still open for it is abandoned first: nobody will come to finish it.
+ * @param authorised those of the batch that have a device to answer to
+ */
+export async function giveUp(
+  authority: Authority,
+  batch: readonly QueuedRequest[],
+  authorised: readonly AuthorisedRequest[],
+  outcomes: Outcomes,
+): Promise<void> {
+  const now = authority.now();
+  const requests = new Map(authorised.map((request) => [request.queued, request]));
+  const failing = batch.flatMap((queued): Failing[] => {
+    const outcome = outcomes.get(queued);
+    const request = requests.get(queued);
+    if (outcome?.kind === 'failed') return [{ queued, request, code: outcome.code, detail: outcome.detail }];
+    const isTooOld = now - queued.sentAt >= authority.giveUpAfterSeconds * 1000;
+    if (outcome?.kind !== 'retry' || !isTooOld) return [];
+    return [{ queued, request, code: outcome.error.code, detail: outcome.error.message }];
+  });
+  const failed = await settleAll(
+    failing,
+    ({ queued }) => queued,
+    outcomes,
+    async ({ queued, request, code, detail }) => {
+      if (request !== undefined) await abandonOpenIntent(authority, request);
+      const { messageId, senderId, body, receiveCount, sentAt } = queued;
+      await authority.failures.record({
+        code,
+        detail,
+        messageId,
+        sender: senderId,
+        ...(request === undefined
+          ? {}
+          : { deviceId: request.identity.deviceId, requestId: request.identity.requestId }),
+        body,
+        tries: receiveCount,
+        sentAt,
+        failedAt: now,
+      });
+      return { queued, request, code, detail };
+    },
+  );
+  for (const { queued, request, code, detail } of failed) {
+    outcomes.set(queued, {
+      kind: 'failed',
+      code,
+      detail,
+      ...(request === undefined ? {} : { request: request.identity }),
+    });
+  }
+}
+
+async function abandonOpenIntent(authority: Authority, { identity }: AuthorisedRequest): Promise<void> {
+  const standing = (await authority.ledger.read([identity])).get(keyOf(identity));
+  if (standing?.state === 'intent' && standing.requestHash === identity.requestHash) await abandon(authority, standing);
+}
