@@ -8,7 +8,7 @@ const meanings: Readonly<Record<Disposition, { readonly title: string; readonly 
   },
   'reject-reopenable': {
     title: 'Rejected for now',
-    text: 'A row with this code stands under the request id. What is wrong lies outside the request: once it is mended, the same message sent again is looked at anew.',
+    text: 'A row with this code stands under the request id. What is wrong lies outside of what the request id is bound to (registration, or a signature over the same content): once it is mended, the request is looked at anew under the same id.',
   },
   fail: {
     title: 'Failed',

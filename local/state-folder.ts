@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isRunning } from './setup/parent-process.mjs';
 
 const prefix = 'mintmark-local-';
 
@@ -27,15 +28,5 @@ function remove(folder: string): void {
   } catch (error) {
     // Another start may be removing the same folder; what two of them leave behind, the next one removes.
     if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error;
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: somebody else's process has this number, so somebody else's folder may be in use.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -41,6 +41,9 @@ function readCsr(path: string): Read | 'folder' {
     if (!stats.isFile()) return refused('CSR_NOT_DECODABLE', 'This is a pipe, a socket or a device, not a file.');
     if (stats.size > maximumBytes) return tooLarge(stats.size);
     const csr = csrText(readFileSync(path));
+    if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(csr)) {
+      return refused('CSR_NOT_DECODABLE', 'This is a private key, which is sent to nobody; it was left where it is.');
+    }
     // JSON takes six bytes for a control character.
     return Buffer.byteLength(JSON.stringify(csr)) > maximumBytes ? tooLarge(stats.size) : { csr };
   } catch (error) {
@@ -60,7 +63,7 @@ function refused(code: ErrorCode, detail: string): Read {
 
 /** PEM and base64 are text and go as they are; anything else is taken for DER. */
 function csrText(content: Buffer): string {
-  const text = content.toString('latin1');
+  const text = content.toString('utf8');
   const isText = text.includes('-----BEGIN ') || /^[A-Za-z0-9+/=\s]*$/.test(text);
   return isText ? text : content.toString('base64');
 }

@@ -16,3 +16,16 @@ export function whenParentIsGone(onGone) {
   }, interval);
   timer.unref();
 }
+
+/**
+ * @param {number} pid
+ * @returns {boolean} whether there is such a process, anybody's
+ */
+export function isRunning(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return /** @type {NodeJS.ErrnoException} */ (error).code === 'EPERM';
+  }
+}

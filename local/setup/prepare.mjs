@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 import { dependenciesAreCurrent, installDependencies, rebuildPkcs11js } from './dependencies.mjs';
+import { underLock } from './lock.mjs';
 import { Interrupted } from './log.mjs';
 import { project, projectCache, SetUpError } from './machine.mjs';
 import { node24 } from './node24.mjs';
@@ -48,7 +49,9 @@ async function prepare() {
  */
 export async function prepareOrExit() {
   try {
-    return await prepare();
+    return await underLock(project, prepare, (holder) => {
+      process.stderr.write(`set-up: process ${holder} is setting this checkout up; waiting for it\n`);
+    });
   } catch (error) {
     if (error instanceof Interrupted) process.exit(error.code);
     if (!(error instanceof SetUpError)) throw error;

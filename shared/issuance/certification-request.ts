@@ -66,7 +66,7 @@ function pemBody(text: string, boundaries: readonly RegExpExecArray[]): string {
     throw notDecodable('The PEM text has an END line before a BEGIN line.');
   const label = begin[2] ?? '';
   if (!pemLabels.has(label)) {
-    throw notDecodable('The PEM block is not labelled CERTIFICATE REQUEST or NEW CERTIFICATE REQUEST.');
+    throw notDecodable(`The PEM text begins with a ${JSON.stringify(label.slice(0, 40))}, not a CERTIFICATE REQUEST.`);
   }
   if (end === undefined) throw new MintmarkError('CSR_TRUNCATED', 'The PEM block is cut short: it has no END line.');
   if (end[1] !== 'END' || end[2] !== label)
@@ -78,6 +78,7 @@ function pemBody(text: string, boundaries: readonly RegExpExecArray[]): string {
 /** Base64 (RFC 4648 section 4) with white space anywhere; padded, canonical, of at most maximumCsrBytes. */
 function decodeBase64(text: string): Uint8Array {
   const base64 = text.replace(/[\t\n\r ]+/g, '');
+  if (base64 === '') throw notDecodable('The CSR is empty.');
   if (base64.length > Math.ceil(maximumCsrBytes / 3) * 4) {
     throw tooLarge(`The CSR is ${base64.length} characters of base64, more than ${maximumCsrBytes} bytes.`);
   }

@@ -46,7 +46,9 @@ function readHash(reader: DerReader): HashAlgorithm {
   const identifier = algorithmIdentifier.readObjectIdentifier();
   const hash = hashes.get(identifier);
   if (hash === undefined)
-    throw notAllowed(`The CSR is signed with RSA-PSS over ${describeObjectIdentifier(identifier)}.`);
+    throw notAllowed(
+      `The CSR is signed with RSA-PSS over ${describeObjectIdentifier(identifier)}, not SHA-256, SHA-384 or SHA-512.`,
+    );
   readOptionalNull(algorithmIdentifier);
   return hash;
 }
@@ -126,7 +128,9 @@ export function readSignatureAlgorithm(reader: DerReader): SignatureAlgorithm {
     return pss;
   }
   if (hashed === undefined && identifier !== objectIdentifiers.idEd25519) {
-    throw notAllowed(`The CSR is signed with ${describeObjectIdentifier(identifier)}.`);
+    throw notAllowed(
+      `The CSR is signed with ${describeObjectIdentifier(identifier)}; ECDSA or RSA with SHA-256, SHA-384 or SHA-512, or Ed25519, may be used.`,
+    );
   }
   algorithmIdentifier.expectEnd('AlgorithmIdentifier');
   return hashed ?? { algorithm: 'ed25519' };

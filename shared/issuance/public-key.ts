@@ -108,7 +108,7 @@ function readCurve(parameters: DerReader): Curve {
   if (curve !== undefined) return curve;
   throw new MintmarkError(
     'KEY_CURVE_NOT_ALLOWED',
-    `The EC key's curve is ${describeObjectIdentifier(identifier)}; P-256, P-384 and P-521 are read.`,
+    `The EC key's curve is ${describeObjectIdentifier(identifier)}; P-256, P-384 and P-521 may be used.`,
   );
 }
 
@@ -178,7 +178,7 @@ export function readSubjectPublicKeyInfo(reader: DerReader): PublicKey {
     default:
       throw new MintmarkError(
         'KEY_ALGORITHM_NOT_ALLOWED',
-        `The key's algorithm is ${describeObjectIdentifier(algorithm)}; id-ecPublicKey, rsaEncryption and id-Ed25519 are read.`,
+        `The key's algorithm is ${describeObjectIdentifier(algorithm)}; EC, RSA (rsaEncryption) and Ed25519 may be used.`,
       );
   }
   readingKey(() => algorithmIdentifier.expectEnd('AlgorithmIdentifier'));
