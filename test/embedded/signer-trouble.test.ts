@@ -155,7 +155,7 @@ describe('an HSM in trouble for longer than a request may wait', () => {
     cloud.faults({ fault: 'corrupt', count: -1 });
     const messageId = await cloud.request(request);
     expect(await cloud.failure(messageId)).toMatchObject({ failureClass: 'signer', code: 'SIGNATURE_WRONG' });
-    expect((await cloud.row(request))?.state).toBe('intent');
+    expect((await cloud.row(request))?.state).toBe('abandoned');
   });
 });
 
