@@ -1,5 +1,6 @@
 import type { MintmarkError } from '../errors.ts';
 import type { Devices, Failures, IssuanceLedger, Revocations } from '../ledger/index.ts';
+import type { LintedTbsCertificate } from './lint.ts';
 import type { OpenIssuers } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
@@ -7,7 +8,7 @@ import type { Profile } from './profile.ts';
 /** Everything that issuing needs from outside; made once for a process. */
 export interface Authority {
   readonly profiles: ReadonlyMap<string, Profile>;
-  readonly ledger: IssuanceLedger;
+  readonly ledger: IssuanceLedger<LintedTbsCertificate>;
   readonly revocations: Revocations;
   readonly devices: Devices;
   readonly failures: Failures;

@@ -1,6 +1,6 @@
 import { DerError, DerReader, primitiveTag, sequence, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { crlShardOf } from '../ledger/index.ts';
+import { crlShardOf, type RecordableTbs } from '../ledger/index.ts';
 import { algorithmIdentifier } from '../signer/index.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { isHostName } from './names.ts';
@@ -22,19 +22,8 @@ declare const linted: unique symbol;
  * A TBSCertificate that passed every rule below. Only `lint` makes one and the ledger records nothing else, and signing
  * takes only what the ledger recorded: a signature over an unlinted TBS cannot be written down.
  */
-export interface LintedTbsCertificate {
+export interface LintedTbsCertificate extends RecordableTbs {
   readonly [linted]: true;
-  readonly tbsCertificate: Uint8Array;
-  /** Hex. */
-  readonly serialNumber: string;
-  readonly crlShard: number;
-  readonly issuerId: string;
-  readonly profileHash: string;
-  /** Milliseconds since the epoch. */
-  readonly notBefore: number;
-  readonly notAfter: number;
-  /** What the CSR asked for and did not get. */
-  readonly ignored: readonly string[];
 }
 
 export interface LintSubject {

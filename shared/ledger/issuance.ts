@@ -1,6 +1,5 @@
 import { ConditionalCheckFailedException, type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
-import type { LintedTbsCertificate } from '../issuance/index.ts';
 import {
   binary,
   flag,
@@ -49,8 +48,25 @@ export interface RequestIdentity extends RequestKey {
 /** What a write meant to do and what stands now: `row` is undefined when nothing does (the condition saw another world). */
 export type Written<Row> = { readonly done: true; readonly row: Row } | { readonly done: false };
 
-/** The issuance table. Every write is one conditional UpdateItem; nothing is ever deleted. */
-export class IssuanceLedger {
+/** What [1] records of a certificate that is to be signed. */
+export interface RecordableTbs {
+  readonly tbsCertificate: Uint8Array;
+  /** Hex. */
+  readonly serialNumber: string;
+  readonly crlShard: number;
+  readonly issuerId: string;
+  readonly profileHash: string;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** What the CSR asked for and did not get. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * The issuance table. `Tbs` is the one kind of TBS that may be recorded: issuance says the linted, which only its lint
+ * makes; who names none can record nothing. Every write is one conditional UpdateItem; nothing is ever deleted. */
+export class IssuanceLedger<Tbs extends RecordableTbs = never> {
   readonly #client: DynamoDBClient;
   readonly #table: string;
 
@@ -69,7 +85,7 @@ export class IssuanceLedger {
   async recordIntent(
     request: RequestIdentity,
     standing: StandingRow | undefined,
-    linted: LintedTbsCertificate,
+    linted: Tbs,
     signBefore: number,
     now: number,
   ): Promise<Written<RecordedIntent>> {

@@ -117,7 +117,7 @@ export const handler = async ({ Records }, context) => {
 const clientsBundle = `
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { DescribeKeyCommand } from '@aws-sdk/client-kms';
-import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { PublishCommand } from '@aws-sdk/client-sns';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { DescribeClustersCommand } from '@aws-sdk/client-cloudhsm-v2';
@@ -127,7 +127,7 @@ export const handler = async () => {
   await aws.makeSQSClient().send(new SendMessageCommand({ QueueUrl, MessageBody: 'from a function' }));
   await aws.makeSNSClient().send(new PublishCommand({ TopicArn, Message: 'from a function' }));
   await aws.makeDynamoDBClient().send(new PutItemCommand({ TableName, Item: { id: { S: 'from a function' } } }));
-  await aws.makeS3Client().send(new PutObjectCommand({ Bucket, Key: 'from/a-function', Body: 'object' }));
+  await new S3Client({ forcePathStyle: true }).send(new PutObjectCommand({ Bucket, Key: 'from/a-function', Body: 'object' }));
   const { KeyMetadata } = await aws.makeKMSClient().send(new DescribeKeyCommand({ KeyId: 'alias/seal' }));
   const { Clusters } = await aws.makeCloudHSMV2Client().send(new DescribeClustersCommand({}));
   console.log(JSON.stringify({ id: 'clients', keyId: KeyMetadata.KeyId, clusters: Clusters.length }));

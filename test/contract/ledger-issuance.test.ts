@@ -1,6 +1,7 @@
 import { GetItemCommand, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MintmarkError } from '../../shared/errors.ts';
+import type { LintedTbsCertificate } from '../../shared/issuance/lint.ts';
 import {
   IssuanceLedger,
   keyOf,
@@ -23,7 +24,7 @@ let requests = 0;
 
 beforeAll(async () => {
   store = await startTables();
-  ledger = new IssuanceLedger(store.client, tables.issuance);
+  ledger = new IssuanceLedger<LintedTbsCertificate>(store.client, tables.issuance);
 });
 
 afterAll(() => store.close());
