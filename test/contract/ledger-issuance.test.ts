@@ -19,12 +19,12 @@ const finally_ = new MintmarkError('KEY_TOO_SMALL', 'The RSA modulus has 1024 bi
 const reopenably = new MintmarkError('DEVICE_UNKNOWN', 'The device is not registered.');
 
 let store: Tables;
-let ledger: IssuanceLedger;
+let ledger: IssuanceLedger<LintedTbsCertificate>;
 let requests = 0;
 
 beforeAll(async () => {
   store = await startTables();
-  ledger = new IssuanceLedger<LintedTbsCertificate>(store.client, tables.issuance);
+  ledger = new IssuanceLedger(store.client, tables.issuance);
 });
 
 afterAll(() => store.close());
