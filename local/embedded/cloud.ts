@@ -10,7 +10,7 @@ import type { FunctionDefinition, ResourceReference } from './definitions.ts';
 import { readDocuments, resolveDefinitions } from './definitions.ts';
 import { startDynalite, startFauxqs } from './emulators.ts';
 import { EventSourceMapping } from './event-source-mapping.ts';
-import { forwardTo } from './forward.ts';
+import { forwardTo, forwardToEmulator } from './forward.ts';
 import type { Service } from './gateway.ts';
 import { startGateway } from './gateway.ts';
 import { lambdaService } from './lambda-service.ts';
@@ -84,8 +84,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
     if (options.accountId !== onlyAccountId) {
       throw new MintmarkError('CONFIGURATION_INVALID', `The embedded cloud's account id is ${onlyAccountId}.`);
     }
-    const dynalite = await startDynalite();
-    cleanUps.push(() => dynalite.close());
+    const dynalite = startDynalite(options.region);
     const fauxqs = await startFauxqs(options.region);
     cleanUps.push(() => fauxqs.close());
 
@@ -94,10 +93,10 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
     const gateway = await startGateway(services);
     cleanUps.push(() => gateway.close());
     const { endpoint } = gateway;
-    const toFauxqs = forwardTo(fauxqs.url);
+    const toFauxqs = forwardToEmulator(fauxqs);
     const toStub = forwardTo(new URL(options.stubEndpoint));
     services
-      .set('dynamodb', forwardTo(dynalite.url))
+      .set('dynamodb', forwardToEmulator(dynalite))
       .set('sqs', sqsService(toFauxqs, endpoint))
       .set('sns', toFauxqs)
       .set('s3', toFauxqs)

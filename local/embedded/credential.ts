@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 
 /** Who calls what, as the request's signature says (AWS Signature Version 4, credential scope). */
 export interface Credential {
@@ -7,12 +7,12 @@ export interface Credential {
 }
 
 /**
- * Reads the credential from the Authorization header, or from a presigned URL's query. The signature is not verified:
- * there are no secrets here, so an access key id is a name that a caller gives itself.
+ * Reads the credential from the Authorization header. The signature is not verified: there are no secrets here, so an
+ * access key id is a name that a caller gives itself. One in a presigned URL's query does not count: a form on any web
+ * page can send that, and no page this header without asking first.
  */
-export function credentialOf(request: Pick<IncomingMessage, 'headers' | 'url'>): Credential | undefined {
-  const header = request.headers.authorization?.match(/^AWS4-[A-Z0-9-]+ +(?:.*,\s*)?Credential=([^,\s]+)/)?.[1];
-  const scope = header ?? new URL(request.url ?? '/', 'http://localhost').searchParams.get('X-Amz-Credential');
+export function credentialOf({ authorization }: IncomingHttpHeaders): Credential | undefined {
+  const scope = authorization?.match(/^AWS4-[A-Z0-9-]+ +(?:.*,\s*)?Credential=([^,\s]+)/)?.[1];
   const [accessKeyId, , , service, terminator] = scope?.split('/') ?? [];
   if (accessKeyId === undefined || service === undefined || terminator !== 'aws4_request') return undefined;
   return { accessKeyId, service };

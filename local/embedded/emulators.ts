@@ -1,37 +1,52 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
+import { type Duplex, duplexPair } from 'node:stream';
 import dynalite from 'dynalite';
 import { buildApp } from 'fauxqs';
 
-/** An emulator in this process: loopback, a port of its own, everything in memory. */
+/**
+ * An emulator in this process, everything in memory. It listens nowhere, so nobody can go round the gateway: dynalite
+ * lets every web page read and write its tables.
+ */
 export interface Emulator {
-  readonly url: URL;
-  close(): Promise<void>;
+  /** The client's end of a new HTTP/1.1 connection. */
+  connect(): Duplex;
 }
 
-/** DynamoDB, less transactions, point-in-time recovery and time to live: those calls are errors. */
-export async function startDynalite(): Promise<Emulator> {
-  const server = dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
-    close: () =>
-      new Promise((resolve, reject) => {
-        server.close((error) => (error === undefined || error === null ? resolve() : reject(error)));
-        server.closeAllConnections();
-      }),
-  };
+/**
+ * DynamoDB, less transactions, point-in-time recovery and time to live: those calls are errors. Nothing to close: it has
+ * no socket, file or timer.
+ */
+export function startDynalite(region: string): Emulator {
+  const server = inRegion(region, () => dynalite({ createTableMs: 0, deleteTableMs: 0, updateTableMs: 0 }));
+  return { connect: () => connectTo(server) };
 }
 
-/** SQS, SNS and S3. `startFauxqs` would listen on every address of the machine. */
-export async function startFauxqs(region: string): Promise<Emulator> {
+/** SQS, SNS and S3. `close` answers the long polls that are open. */
+export async function startFauxqs(region: string): Promise<Emulator & { close(): Promise<void> }> {
   const app = buildApp({ logger: false, defaultRegion: region });
-  const url = new URL(await app.listen({ host: '127.0.0.1', port: 0 }));
+  await app.ready();
   return {
-    url,
+    connect: () => connectTo(app.server),
     close: async () => {
       await app.close();
     },
   };
+}
+
+function connectTo(server: Server): Duplex {
+  const [client, other] = duplexPair();
+  server.emit('connection', other);
+  return client;
+}
+
+/** dynalite reads the Region of its ARNs from the environment, when it is made, and from nowhere else. */
+function inRegion<T>(region: string, make: () => T): T {
+  const { AWS_REGION: before } = process.env;
+  process.env.AWS_REGION = region;
+  try {
+    return make();
+  } finally {
+    if (before === undefined) delete process.env.AWS_REGION;
+    else process.env.AWS_REGION = before;
+  }
 }

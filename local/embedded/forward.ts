@@ -1,6 +1,7 @@
-import { Agent, request } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import type { Answer } from './aws-error.ts';
+import type { Emulator } from './emulators.ts';
 import type { GatewayRequest, Service } from './gateway.ts';
 
 /** RFC 9110, section 7.6.1: what concerns one connection only. `expect` was answered when the body was read. */
@@ -18,32 +19,40 @@ const hopByHop: ReadonlySet<string> = new Set([
 /** Without an end of its own: a long poll is open for as long as its client asked. */
 const agent = new Agent({ keepAlive: true });
 
-/**
- * Passes requests on to an emulator at `upstream`, with the Host they came with (emulators make URLs from it). Rejects
- * when nothing answers there.
- */
-export function forwardTo(upstream: URL): Service {
-  return (incoming: GatewayRequest) =>
-    new Promise<Answer>((resolve, reject) => {
-      const outgoing = request(
-        {
-          agent,
-          host: upstream.hostname,
-          port: upstream.port,
-          method: incoming.method,
-          path: incoming.url,
-          headers: { ...endToEnd(incoming.headers), 'content-length': incoming.body.length },
-        },
-        (response) => {
-          buffer(response).then(
-            (body) => resolve({ status: response.statusCode ?? 502, headers: endToEnd(response.headers), body }),
-            reject,
-          );
-        },
-      );
-      outgoing.once('error', reject);
-      outgoing.end(incoming.body);
-    });
+/** Passes requests on to a server, under its own address. Rejects when nothing answers there. */
+export function forwardTo({ hostname, port, host }: URL): Service {
+  return (incoming) => forward(incoming, { agent, host: hostname, port }, { host });
+}
+
+/** Passes requests on to an emulator of this process, with the Host they came with: emulators make URLs from it. */
+export function forwardToEmulator(emulator: Emulator): Service {
+  return (incoming) => forward(incoming, { createConnection: () => emulator.connect() });
+}
+
+function forward(
+  { method, url, headers, body }: GatewayRequest,
+  connection: RequestOptions,
+  otherHeaders: Readonly<Record<string, string>> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        ...connection,
+        method,
+        path: url,
+        headers: { ...endToEnd(headers), ...otherHeaders, 'content-length': body.length },
+      },
+      (response) => {
+        buffer(response).then(
+          (content) =>
+            resolve({ status: response.statusCode ?? 502, headers: endToEnd(response.headers), body: content }),
+          reject,
+        );
+      },
+    );
+    outgoing.once('error', reject);
+    outgoing.end(body);
+  });
 }
 
 function endToEnd(headers: GatewayRequest['headers']): Record<string, string | string[]> {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isSentByPage, isSentToThisMachine } from '../browser-guard.ts';
 import type { Answer } from './aws-error.ts';
 import { awsError, protocolOf } from './aws-error.ts';
 import { credentialOf } from './credential.ts';
@@ -26,12 +27,10 @@ export interface Gateway {
 /** DynamoDB's largest request, and more than SQS, SNS and our objects need. */
 const maximumBody = 16 * 1024 * 1024;
 
-/** Names that only this machine can mean: a page whose own name was rebound to 127.0.0.1 still says its own name. */
-const hosts: readonly (string | undefined)[] = ['127.0.0.1', 'localhost', '[::1]'];
-
 /**
  * One address for every service, as AWS_ENDPOINT_URL wants it: a request goes to the service that its signature is
- * scoped to, an anonymous GET of an object to S3. Listens on loopback.
+ * scoped to, an anonymous GET of an object to S3. Listens on loopback, for programs and not for web pages, which can have
+ * objects only.
  *
  * Requests and answers are passed on whole, not streamed: a client killed halfway must not leave half a request with an
  * emulator (dynalite throws on it, and would take this process down).
@@ -66,20 +65,28 @@ export async function startGateway(services: ReadonlyMap<string, Service>): Prom
 
 async function serve(request: IncomingMessage, services: ReadonlyMap<string, Service>): Promise<Answer> {
   const { headers, method = 'GET', url = '/' } = request;
-  const credential = credentialOf(request);
+  const credential = credentialOf(headers);
   const refuse = (status: number, code: string, message: string): Answer =>
     awsError(protocolOf(credential?.service, headers), status, code, message);
 
   const body = await bodyOf(request);
-  if (!hosts.includes(headers.host?.replace(/:\d+$/, ''))) {
-    return refuse(403, 'AccessDenied', 'Use the address 127.0.0.1 or localhost, with buckets in the path.');
+  if (!isSentToThisMachine(request)) {
+    return refuse(
+      403,
+      'AccessDenied',
+      'Use the address 127.0.0.1 or localhost and its port, with buckets in the path.',
+    );
+  }
+  const isPublic = credential === undefined && isObject(method, url);
+  if (!isPublic && isSentByPage(headers)) {
+    return refuse(403, 'AccessDenied', 'A web page can have objects only, without a signature, by GET /bucket/key.');
   }
   if (body === undefined) return refuse(413, 'RequestEntityTooLarge', `A request has at most ${maximumBody} bytes.`);
-  if (credential === undefined && !isObject(method, url)) {
+  if (credential === undefined && !isPublic) {
     return refuse(
       403,
       'MissingAuthenticationToken',
-      'Only objects can be had without a signature, by GET /bucket/key.',
+      'Without a signature in the Authorization header only objects can be had, by GET /bucket/key.',
     );
   }
   const name = credential?.service ?? 's3';
@@ -107,7 +114,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
 }
 
 function failed(request: IncomingMessage, error: unknown): Answer {
-  const service = credentialOf(request)?.service;
+  const service = credentialOf(request.headers)?.service;
   const message = error instanceof Error ? error.message : String(error);
   return awsError(protocolOf(service, request.headers), 503, 'ServiceUnavailable', `${service ?? 's3'}: ${message}`);
 }

@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isSentByPage, isSentToThisMachine } from '../browser-guard.ts';
 import { type Admin, AdminError, commands, describeState } from './admin.ts';
 import { requireScope } from './authorization.ts';
 import { AwsError } from './aws-error.ts';
@@ -31,7 +32,10 @@ interface Answer {
 const bodyLimit = 1024 * 1024;
 const awsJson = 'application/x-amz-json-1.1';
 
-/** KMS and CloudHSM v2 at `/` in AWS's JSON 1.1 protocol, told apart by X-Amz-Target; the stub's own API at `/_stub/`. */
+/**
+ * KMS and CloudHSM v2 at `/` in AWS's JSON 1.1 protocol, told apart by X-Amz-Target; the stub's own API at `/_stub/`. For
+ * programs of this machine: what a web page sends is refused.
+ */
 export function createStubServer(admin: Admin, log: Log): Server {
   return createServer((request, response) => {
     const requestId = uuid(admin.context().randomBytes);
@@ -65,12 +69,24 @@ async function answer(admin: Admin, request: IncomingMessage, path: string): Pro
       ? { httpStatus: 413, contentType, body: undefined, errorCode: 'BodyTooLarge' }
       : { httpStatus: 400, contentType, body: undefined, errorCode: 'RequestAborted' };
   }
+  if (!isSentToThisMachine(request) || isSentByPage(request.headers)) return refusal;
   try {
     return isAdmin(path) ? answerAdmin(admin, request, path, body) : answerAws(admin, request, body);
   } catch (error) {
     return { httpStatus: 500, contentType, body: undefined, defect: describeDefect(error) };
   }
 }
+
+/** In a form that both APIs' clients understand. */
+const refusal: Answer = {
+  httpStatus: 403,
+  contentType: awsJson,
+  body: {
+    __type: 'AccessDeniedException',
+    message: 'The stub serves programs, at 127.0.0.1 or localhost and its port; no web pages.',
+  },
+  errorCode: 'AccessDeniedException',
+};
 
 class BodyTooLarge extends Error {}
 

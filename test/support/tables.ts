@@ -3,8 +3,8 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { readDocuments, resolveDefinitions } from '../../local/embedded/definitions.ts';
-import { startDynalite } from '../../local/embedded/emulators.ts';
 import { provision } from '../../local/embedded/provision.ts';
+import { startDynamoDB } from './dynamodb.ts';
 
 const region = 'eu-west-1';
 const prefix = 'test';
@@ -26,10 +26,10 @@ export interface Tables {
 
 /** The tables of deploy/tables.yml, empty, in an emulator of this process; one attempt for each call. */
 export async function startTables(): Promise<Tables> {
-  const emulator = await startDynalite();
+  const emulator = await startDynamoDB(region);
   const options = {
     region,
-    endpoint: emulator.url.href,
+    endpoint: emulator.endpoint,
     credentials: { accessKeyId: 'test', secretAccessKey: 'test' },
     maxAttempts: 1,
   };
