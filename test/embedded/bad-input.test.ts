@@ -100,7 +100,7 @@ describe('a message that cannot be answered under a device id has a row in failu
       expect(failure).toMatchObject({ code, tries: 1, sender: 'LOCALOPERATOR' });
       expect(failure.failureClass).toBe(code === 'PROFILE_UNKNOWN' ? 'unauthorised' : 'unreadable');
       expect(body.startsWith(failure.body)).toBe(true);
-      expect(failure.body).toHaveLength(Math.min(body.length, 262_144));
+      expect(failure.body).toHaveLength(Math.min(body.length, 65_536));
       expect(failure.detail).toMatch(sentence);
       expect(failure.detail).toMatch(cause);
       await cloud.drained();
