@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Tests that stay inside one process, or one worker: milliseconds each. */
+/** Tests that share the machine with others. */
 const fast = (name: string) => ({
   extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`] },
@@ -16,6 +16,8 @@ export default defineConfig({
       fast('unit'),
       fast('property'),
       fast('contract'),
+      // The tools themselves, run as processes: lint, the build, set-up's watch over its parent, the last line.
+      fast('tooling'),
       {
         extends: true,
         test: {

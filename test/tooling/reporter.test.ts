@@ -8,8 +8,8 @@ import { project } from '../../local/setup/machine.mjs';
 import { summaryLine } from '../reporter.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-/** Runs vitest, with our reporter, on these files alone: the last line of its output, and its exit code. */
-function vitest(files: Record<string, string>): { last: string | undefined; code: number | null } {
+/** Runs vitest, with our reporter, on these files alone: the last lines of its output, and its exit code. */
+function vitest(files: Record<string, string>): { lines: string[]; last: string | undefined; code: number | null } {
   const root = temporaryFolder('reporter');
   symlinkSync(join(project, 'node_modules'), join(root, 'node_modules'));
   for (const [name, text] of Object.entries(files)) {
@@ -23,7 +23,8 @@ function vitest(files: Record<string, string>): { last: string | undefined; code
   );
   const all = [join(project, 'node_modules', 'vitest', 'vitest.mjs'), 'run', '--root', root];
   const { stdout, status } = spawnSync(process.execPath, all, { encoding: 'utf8' });
-  return { last: stdout.trimEnd().split('\n').at(-1), code: status };
+  const lines = stdout.trimEnd().split('\n');
+  return { lines, last: lines.at(-1), code: status };
 }
 
 describe('the summary line', () => {
@@ -74,6 +75,15 @@ describe('the summary line', () => {
     },
     { what: 'there is no test', files: {}, last: '0 passed, 1 failed', code: 1 },
   ])('is the last, with the exit code that fits, when $what', ({ files, last, code }) => {
-    expect(vitest(files)).toEqual({ last, code });
+    expect(vitest(files)).toMatchObject({ last, code });
+  });
+
+  it('comes after the names of what was skipped, with why', () => {
+    const waiting = `describe.skip('the moon (skipped: no rocket)', () => { it('a', () => {}); it('b', () => {}); });`;
+    const { lines } = vitest({ 'a.test.ts': `${passing} ${waiting}` });
+    expect(lines.slice(-2)).toEqual([
+      'skipped: a.test.ts: the moon (skipped: no rocket): 2',
+      '1 passed, 0 failed, 2 skipped',
+    ]);
   });
 });
