@@ -159,6 +159,28 @@ describe('an HSM in trouble for longer than a request may wait', () => {
   });
 });
 
+describe('a PKCS#11 library that does not return', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    cloud = await TestCloud.start({ visibilityTimeout: '60', giveUpAfterSeconds: '110' });
+  });
+  afterAll(() => cloud?.stop());
+
+  it('costs its environment, and no request', async () => {
+    const request = await newRequest(cloud, 'hang');
+    cloud.faults({ fault: 'hang-initialize', count: 1, milliseconds: 100_000 });
+    const messageId = await cloud.request(request);
+    // The batch is answered by its deadline, with the thread left in the library ...
+    const retry = await until(() => cloud.outcomesOf(messageId)[0], `look at ${messageId}`, 60_000);
+    expect(retry).toMatchObject({ message: 'retry', code: 'SIGNER_DEADLINE' });
+    // ... and whatever the environment is given next ends it, and is issued by another.
+    expectGood(cloud, (await cloud.issued(request)).certificate);
+    expect(cloud.lines.some((line) => line.includes('The PKCS#11 library does not return'))).toBe(true);
+    expect(cloud.signatures()).toHaveLength(1);
+    expect(await cloud.failures()).toEqual([]);
+  });
+});
+
 describe('a configuration that cannot be', () => {
   let cloud: TestCloud;
   beforeAll(async () => {
