@@ -35,10 +35,11 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/build-functions.ts'],
-          // LocalStack is one machine's worth of work by itself.
-          fileParallelism: false,
-          testTimeout: 120_000,
+          globalSetup: ['test/build-functions.ts', 'test/integration/set-up.ts'],
+          // After all others. Each file waits for its own LocalStack most of the time; two of them are what two cores do.
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
+          testTimeout: 180_000,
           hookTimeout: 300_000,
         },
       },

@@ -31,17 +31,25 @@ export class Progress {
   }
 }
 
-/** Where everything is. */
-export function describeCloud(local: LocalCloud, log: string): string {
+/**
+ * Where everything is.
+ * @param logs where the functions' are, in words
+ */
+export function describeCloud(local: LocalCloud, logs: string): string {
   const { cloud } = local;
   const lines: [string, string][] = [
     ['AWS endpoint', cloud.endpoint],
     ['KMS, CloudHSM', `${local.stubEndpoint} (SoftHSM2 stub)`],
     ['requests queue', local.requestsQueueUrl],
     ['issuance table', cloud.resources.IssuanceTable?.ref ?? ''],
-    ["functions' log", relative(process.cwd(), log)],
+    ["functions' log", logs],
   ];
-  const variables = Object.entries(cloud.environment).map(([name, value]) => `  export ${name}=${value}`);
+  const variables = Object.entries({
+    ...cloud.environment,
+    // The AWS CLI's version 1 and boto3 read the Region from here alone.
+    AWS_DEFAULT_REGION: cloud.environment.AWS_REGION,
+    MINTMARK_REQUESTS_QUEUE: local.requestsQueueUrl,
+  }).map(([name, value]) => `  export ${name}=${value}`);
   return [
     'The local cloud is up.',
     ...lines.map(([name, value]) => `  ${name.padEnd(16)}${value}`),
@@ -51,36 +59,55 @@ export function describeCloud(local: LocalCloud, log: string): string {
   ].join('\n');
 }
 
-/** The issuance table's rows of these requests, and where the certificates are. */
+/** Rejections are explained one by one up to here; results.json has them all. */
+const explainedRejections = 20;
+
+/** The issuance table's rows of these requests, why what was rejected was, and where the certificates are. */
 export function describeAnswers(
   answers: readonly Answered[],
   files: ReadonlyMap<Answered, string>,
   folder: string,
 ): string {
-  const shown = relative(process.cwd(), folder) || '.';
+  if (answers.length === 0) return '\nThere was no file to issue for.';
   const rows = answers.map((answered): string[] => {
     const { submission, answer } = answered;
-    if (answer.status === 'rejected') return [submission.deviceId, 'rejected', answer.code, '', ''];
-    const { publicKey, validTo } = new X509Certificate(answer.certificate);
-    const details = publicKey.asymmetricKeyDetails;
-    const size = details?.namedCurve ?? details?.modulusLength ?? '';
-    const key = `${publicKey.asymmetricKeyType} ${size}`.trim();
-    const until = new Date(validTo).toISOString().slice(0, 10);
-    return [
-      submission.deviceId,
-      'issued',
-      answer.serialNumber,
-      `${key}, until ${until}`,
-      join(shown, files.get(answered) ?? ''),
-    ];
+    const device = printable(submission.deviceId);
+    if (answer.status === 'rejected') return [device, 'rejected', answer.code, '', ''];
+    const certificate = shownPath(join(folder, files.get(answered) ?? ''));
+    return [device, 'issued', answer.serialNumber, describeCertificate(answer.certificate), certificate];
   });
-  const issued = answers.filter(({ answer }) => answer.status === 'issued').length;
+  const rejected = answers.flatMap(({ submission, answer }) =>
+    answer.status === 'rejected' ? [`${printable(submission.file)}: ${answer.detail}`] : [],
+  );
   return [
     '',
     ...table(['DEVICE', 'STATE', 'SERIAL NUMBER OR CODE', 'KEY', 'CERTIFICATE'], rows),
     '',
-    `${issued} issued and verified, ${answers.length - issued} rejected; ${join(shown, 'results.json')} has every answer, ${join(shown, 'root.pem')} is what to trust.`,
+    ...rejected.slice(0, explainedRejections),
+    ...(rejected.length > explainedRejections ? [`... and ${rejected.length - explainedRejections} more`] : []),
+    ...(rejected.length > 0 ? ['What each code means and what to do: docs/errors.md', ''] : []),
+    `${answers.length - rejected.length} issued and verified, ${rejected.length} rejected; ` +
+      `${shownPath(join(folder, 'results.json'))} has every answer, ${shownPath(join(folder, 'root.pem'))} is what to trust.`,
   ].join('\n');
+}
+
+function describeCertificate(der: Uint8Array): string {
+  const { publicKey, validTo } = new X509Certificate(der);
+  const details = publicKey.asymmetricKeyDetails;
+  const size = details?.namedCurve ?? details?.modulusLength ?? '';
+  return `${`${publicKey.asymmetricKeyType} ${size}`.trim()}, until ${new Date(validTo).toISOString().slice(0, 10)}`;
+}
+
+/** Relative where that is below this folder, else as it is. */
+function shownPath(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith('..') ? path : fromHere;
+}
+
+/** A file's name may hold anything: what moves a terminal's cursor is not shown, nor what breaks the table. */
+function printable(text: string): string {
+  const shown = text.replaceAll(/\p{C}/gu, '?');
+  return shown.length > 40 ? `${shown.slice(0, 37)}...` : shown;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {

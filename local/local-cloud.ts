@@ -6,23 +6,43 @@ import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { Devices, Failures, IssuanceLedger } from '../shared/ledger/index.ts';
-import { type EmbeddedCloud, startEmbeddedCloud } from './embedded/cloud.ts';
 import { type Furniture, furnish } from './furnish.ts';
 import { readInstalled } from './setup/installed.ts';
 import { tokenEnvironment } from './softhsm/token.ts';
 import { removeAbandonedState, statePrefix } from './state-folder.ts';
-import { startStub } from './stub-process.ts';
+import { type RunningStub, startStub } from './stub-process.ts';
 
-/** What may differ from one local cloud to the next; the rest is the deployment's. */
-export interface LocalCloudOptions {
-  /** Values of `${param:x}` in deploy/*.yml, over those of the stage in deploy/parameters.yml. */
-  readonly parameters?: Readonly<Record<string, string>>;
-  /** A line that a function wrote to its log. */
-  readonly onFunctionLog: (line: { readonly function: string; readonly pid: number; readonly text: string }) => void;
+/** What the parts of AWS that Mintmark uses have in common, whatever plays them, with the stage `local` deployed. */
+export interface Cloud {
+  /** `http://127.0.0.1:PORT`, one for every service. */
+  readonly endpoint: string;
+  /** What an AWS SDK needs to talk to it, and nothing else. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Tables, queues, topics and buckets by logical id; `ref` is what CloudFormation's Ref gives, of a queue its URL. */
+  readonly resources: Readonly<Record<string, { readonly ref: string }>>;
+  /** Resolves with what happened if the cloud ends without having been stopped. Never rejects. */
+  readonly died: Promise<Error>;
+  /** Leaves nothing behind. */
+  stop(): Promise<void>;
 }
 
-export interface LocalCloud extends Furniture {
-  readonly cloud: EmbeddedCloud;
+/** What is there before a cloud is, and what its functions need of it. */
+export interface Ground {
+  readonly region: string;
+  readonly accountId: string;
+  readonly stage: string;
+  /** Of this cloud alone; it goes when the cloud stops. */
+  readonly folder: string;
+  readonly stub: RunningStub;
+  /** Values of `${param:x}` that belong to this machine. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** Variables that every function has besides its own. */
+  readonly functionEnvironment: Readonly<Record<string, string>>;
+}
+
+/** A stage that issues. */
+export interface LocalCloud<C extends Cloud = Cloud> extends Furniture {
+  readonly cloud: C;
   /** Of the stub: KMS and CloudHSM v2. */
   readonly stubEndpoint: string;
   readonly clients: { readonly sqs: SQSClient; readonly dynamoDB: DynamoDBClient };
@@ -40,10 +60,14 @@ const accountId = '000000000000';
 const stage = 'local';
 
 /**
- * The whole of Mintmark on this machine: the SoftHSM2 stub in a process of its own, the embedded cloud, the functions
- * from their bundles, a root and an issuing CA in SoftHSM2, its PIN sealed by the stub's custom key store.
+ * The whole of Mintmark on this machine: the SoftHSM2 stub in a process of its own, a cloud with the stage deployed, a
+ * root and an issuing CA in SoftHSM2, its PIN sealed by the stub's custom key store.
+ *
+ * @param startCloud the cloud; what it started is its own to end when it throws
  */
-export async function startLocalCloud(options: LocalCloudOptions): Promise<LocalCloud> {
+export async function startOnThisMachine<C extends Cloud>(
+  startCloud: (ground: Ground) => Promise<C>,
+): Promise<LocalCloud<C>> {
   removeAbandonedState();
   const folder = mkdtempSync(join(tmpdir(), statePrefix()));
   const cleanUps: CleanUp[] = [() => rmSync(folder, { recursive: true, force: true })];
@@ -54,34 +78,35 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
     const { softhsm2Library, pkcs11Shim } = readInstalled();
     const tokens = join(folder, 'tokens');
     const shim = { record: join(folder, 'signatures'), faults: join(folder, 'faults') };
-    const cloud = await startEmbeddedCloud({
-      definitions: new URL('../deploy/', import.meta.url),
-      distribution: new URL('../dist/', import.meta.url),
+    const cloud = await startCloud({
       region,
       accountId,
       stage,
-      parameters: { pkcs11Library: pkcs11Shim, ...options.parameters },
-      stubEndpoint: stub.endpoint,
+      folder,
+      stub,
+      parameters: { pkcs11Library: pkcs11Shim },
       functionEnvironment: {
         ...tokenEnvironment(tokens),
         PKCS11_SHIM_LIBRARY: softhsm2Library,
         PKCS11_SHIM_RECORD: shim.record,
         PKCS11_SHIM_FAULTS: shim.faults,
       },
-      onFunctionLog: options.onFunctionLog,
-      now: Date.now,
     });
     cleanUps.push(() => cloud.stop());
     const clients = clientsFor(cloud, stub.endpoint);
     cleanUps.push(() => Object.values(clients).forEach((client) => client.destroy()));
-    const bucket = cloud.resources.PublicBucket?.ref ?? '';
-    const tableOf = (logicalId: string): string => cloud.resources[logicalId]?.ref ?? '';
+    const refOf = (logicalId: string): string => {
+      const ref = cloud.resources[logicalId]?.ref;
+      if (ref === undefined) throw new Error(`The deployed stage has no ${logicalId}.`);
+      return ref;
+    };
+    const bucket = refOf('PublicBucket');
     const furniture = await furnish({
       region,
       stage,
       baseUrl: `${cloud.endpoint}/${bucket}`,
       publicBucket: bucket,
-      issuersTable: tableOf('IssuersTable'),
+      issuersTable: refOf('IssuersTable'),
       clients,
       stub,
       tokens: { directory: tokens, library: softhsm2Library },
@@ -91,10 +116,10 @@ export async function startLocalCloud(options: LocalCloudOptions): Promise<Local
       cloud,
       stubEndpoint: stub.endpoint,
       clients,
-      ledger: new IssuanceLedger(clients.dynamoDB, tableOf('IssuanceTable')),
-      devices: new Devices(clients.dynamoDB, tableOf('DevicesTable')),
-      failures: new Failures(clients.dynamoDB, tableOf('FailuresTable')),
-      requestsQueueUrl: cloud.resources.RequestsQueue?.url ?? '',
+      ledger: new IssuanceLedger(clients.dynamoDB, refOf('IssuanceTable')),
+      devices: new Devices(clients.dynamoDB, refOf('DevicesTable')),
+      failures: new Failures(clients.dynamoDB, refOf('FailuresTable')),
+      requestsQueueUrl: refOf('RequestsQueue'),
       shim,
       stop,
     };
@@ -120,7 +145,7 @@ async function cleanUp(cleanUps: readonly CleanUp[]): Promise<void> {
 }
 
 /** This process's own clients: its environment stays as it is, so several clouds can run in one process. */
-function clientsFor(cloud: EmbeddedCloud, stubEndpoint: string) {
+function clientsFor(cloud: Cloud, stubEndpoint: string) {
   const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = cloud.environment;
   const common = { region, endpoint: cloud.endpoint, credentials: { accessKeyId, secretAccessKey } };
   return {

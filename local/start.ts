@@ -1,11 +1,10 @@
-import { appendFileSync, mkdirSync, realpathSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { build } from './build.ts';
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { chooseCloud } from './choose-cloud.ts';
 import { describeAnswers, describeCloud, Progress } from './console.ts';
 import { enrol } from './enrol.ts';
-import { type LocalCloud, startLocalCloud } from './local-cloud.ts';
+import type { LocalCloud } from './local-cloud.ts';
 import { prepareResults, writeResults } from './results.ts';
-import { projectCache } from './setup/machine.mjs';
 import { parseStartOptions, type StartOptions } from './setup/options.mjs';
 import { endWithParent } from './setup/parent-watch.ts';
 import { makeFleet, readSubmissions, type Submission } from './submissions.ts';
@@ -20,23 +19,22 @@ async function run(options: StartOptions): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done('interrupted'));
   });
   const job = await readJob(options);
-  const log = openLog();
-  const starting = startLocalCloud({
-    onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
-  });
+  const { start, logs } = chooseCloud(options.cloud);
+  const givenUp = new AbortController();
+  const starting = start(givenUp.signal);
   let stopping: Promise<void> | undefined;
   stop = () => {
+    givenUp.abort(new Error('The start was given up.'));
     stopping ??= stopStarted(starting);
     return stopping;
   };
   try {
-    // Bundled meanwhile: no function runs before there is a message.
-    const ready = await Promise.race([Promise.all([starting, build()]), interrupted]);
-    if (ready === 'interrupted') return exitCodeOfInterrupt;
-    const [local] = ready;
-    console.log(describeCloud(local, log));
+    const local = await Promise.race([starting, interrupted]);
+    if (local === 'interrupted') return exitCodeOfInterrupt;
+    console.log(describeCloud(local, logs));
+    const died = local.cloud.died.then((error) => Promise.reject(error));
     const enrolled = enrolAndReport(local, job);
-    const exitCode = await Promise.race([enrolled, interrupted]);
+    const exitCode = await Promise.race([enrolled, interrupted, died]);
     if (exitCode === 'interrupted') {
       // What is still under way fails when the cloud goes; it was this process that took it away.
       enrolled.catch(() => undefined);
@@ -44,7 +42,7 @@ async function run(options: StartOptions): Promise<number> {
     }
     if (!options.exit) {
       console.log('The local cloud stays up; Ctrl-C ends it.');
-      await interrupted;
+      await Promise.race([interrupted, died]);
     }
     return exitCode;
   } finally {
@@ -59,13 +57,6 @@ const exitCodeOfInterrupt = 130;
 async function stopStarted(starting: Promise<LocalCloud>): Promise<void> {
   const local = await starting.catch(() => undefined);
   await local?.stop();
-}
-
-function openLog(): string {
-  const log = join(projectCache, 'functions.log');
-  mkdirSync(projectCache, { recursive: true });
-  appendFileSync(log, `--- ${new Date().toISOString()}\n`);
-  return log;
 }
 
 interface Job {

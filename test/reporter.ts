@@ -1,4 +1,4 @@
-import type { Reporter, TestModule } from 'vitest/node';
+import type { Reporter, TestCase, TestModule } from 'vitest/node';
 
 export interface TestCounts {
   readonly passed: number;
@@ -32,24 +32,45 @@ export function countTests(modules: readonly TestModule[], unhandledErrors: numb
   return counts;
 }
 
+/** What did not run, so that nobody takes it for passed: a line for each outermost suite, whose name may say why. */
+export function skippedLines(modules: readonly TestModule[]): string[] {
+  return modules.flatMap((module) => {
+    const suites = new Map<string, number>();
+    for (const test of module.children.allTests('skipped')) {
+      const name = outermostName(test);
+      suites.set(name, (suites.get(name) ?? 0) + 1);
+    }
+    return [...suites].map(([name, count]) => `skipped: ${module.relativeModuleId}: ${name}: ${count}`);
+  });
+}
+
+function outermostName(test: TestCase): string {
+  let outermost: TestCase | Exclude<TestCase['parent'], TestModule> = test;
+  while (outermost.parent.type !== 'module') outermost = outermost.parent;
+  return outermost.name;
+}
+
 /**
- * Writes the summary as the very last line, when the process exits, after anything else vitest has to say. The line and
+ * Writes what was skipped, and the summary as the very last line, when the process exits, after anything else vitest has to say. The line and
  * the exit code agree: a run that fails with no test to blame (cut short, a set-up that throws, no test found, all
  * skipped) counts as one failure.
  */
 export default class SummaryReporter implements Reporter {
   #counts: TestCounts = { passed: 0, failed: 0, skipped: 0 };
+  #skipped: readonly string[] = [];
 
   onInit(): void {
     process.on('exit', (code) => {
       const { passed, failed, skipped } = this.#counts;
       const anyFailure = code !== 0 || passed === 0 ? Math.max(failed, 1) : failed;
       if (anyFailure > 0) process.exitCode = 1;
+      for (const line of this.#skipped) process.stdout.write(`${line}\n`);
       process.stdout.write(`${summaryLine({ passed, failed: anyFailure, skipped })}\n`);
     });
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     this.#counts = countTests(modules, unhandledErrors.length);
+    this.#skipped = skippedLines(modules);
   }
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { withLog } from '../setup/log.mjs';
 import { SetUpError, userCache } from '../setup/machine.mjs';
 import { step } from '../setup/steps.mjs';
+import type { HoldingOptions } from './lock.ts';
 import { runHolding, underLock } from './lock.ts';
 import type { Unavailable } from './prerequisites.ts';
 import { findJavaHome, findMaven, findPython, missing } from './prerequisites.ts';
@@ -33,10 +34,11 @@ const marker = 'complete';
  * the user has configured them, in versions that are pinned here. Says what it does on stderr, and nothing when there is
  * nothing to do. Of several at once, one installs and the others wait.
  *
+ * @param signal gives it up; what is half-finished is made again the next time
  * @returns Unavailable when this machine cannot have it
  * @throws SetUpError when pip or Maven fail for another reason than the network
  */
-export async function installLocalStack(): Promise<LocalStackInstallation | Unavailable> {
+export async function installLocalStack(signal?: AbortSignal): Promise<LocalStackInstallation | Unavailable> {
   const javaHome = findJavaHome();
   const folder = join(userCache, `localstack-${localStackVersion}-${hashOf(constraints, pom)}`);
   const installation = {
@@ -60,9 +62,12 @@ export async function installLocalStack(): Promise<LocalStackInstallation | Unav
   mkdirSync(folder, { recursive: true });
   return underLock(join(folder, 'lock'), python, async (lock) => {
     try {
-      if (!venvIsWhole()) await makePart(join(folder, 'venv'), (part) => installWithPip(part, python, lock));
+      if (!venvIsWhole())
+        await makePart(join(folder, 'venv'), (part) => installWithPip(part, python, { lock, signal }));
       if (!jarsAreWhole()) {
-        await makePart(join(folder, 'dynamodb-local'), (part) => fetchWithMaven(part, maven, javaHome, lock));
+        await makePart(join(folder, 'dynamodb-local'), (part) =>
+          fetchWithMaven(part, maven, javaHome, { lock, signal }),
+        );
       }
     } catch (error) {
       if (error instanceof SetUpError && isNetworkFailure(error.message)) {
@@ -106,20 +111,22 @@ async function makePart(folder: string, make: (folder: string) => Promise<void>)
   writeFileSync(join(folder, marker), '');
 }
 
-async function installWithPip(folder: string, python: string, lock: number): Promise<void> {
+type Holding = Pick<HoldingOptions, 'lock' | 'signal'>;
+
+async function installWithPip(folder: string, python: string, holding: Holding): Promise<void> {
   await step(`installing LocalStack ${localStackVersion} into the cache folder (pip)`, () =>
     withLog('localstack-pip.log', async (log) => {
-      const made = await runHolding(python, ['-m', 'venv', folder], { log, lock });
+      const made = await runHolding(python, ['-m', 'venv', folder], { ...holding, log });
       if (made !== 0) return { code: made, what: 'python -m venv' };
       const requirement = `localstack-core[base-runtime,runtime]==${localStackVersion}`;
       const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off'];
       const args = ['-m', 'pip', 'install', ...options, '--constraint', constraints, requirement];
-      return { code: await runHolding(join(folder, 'bin', 'python'), args, { log, lock }), what: 'pip install' };
+      return { code: await runHolding(join(folder, 'bin', 'python'), args, { ...holding, log }), what: 'pip install' };
     }),
   );
 }
 
-async function fetchWithMaven(folder: string, maven: string, javaHome: string, lock: number): Promise<void> {
+async function fetchWithMaven(folder: string, maven: string, javaHome: string, holding: Holding): Promise<void> {
   await step('fetching DynamoDB Local into the cache folder (mvn)', () =>
     withLog('localstack-maven.log', async (log) => {
       const args = ['--batch-mode', '--no-transfer-progress', '--strict-checksums', '--file', pom];
@@ -129,7 +136,7 @@ async function fetchWithMaven(folder: string, maven: string, javaHome: string, l
         `-DoutputDirectory=${join(folder, 'jars')}`,
       ];
       const env = { ...process.env, JAVA_HOME: javaHome };
-      return { code: await runHolding(maven, [...args, ...goal], { log, lock, env }), what: `mvn ${goal[0]}` };
+      return { code: await runHolding(maven, [...args, ...goal], { ...holding, log, env }), what: `mvn ${goal[0]}` };
     }),
   );
 }

@@ -25,20 +25,26 @@ export async function underLock<T>(path: string, python: string, work: (lock: nu
 /** Where a child has the lock's file. */
 const descriptor = 3;
 
+export interface HoldingOptions {
+  /** File descriptor that its output goes to. */
+  readonly log: number | 'ignore';
+  readonly lock: number;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Ends the program. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /**
  * Runs a program to its end, holding the lock with this process. It is in this process's group, so that whatever ends the
  * group ends it too.
  *
- * @param how.log file descriptor that its output goes to
  * @returns its exit code; 128 plus the signal's number when one ended it
+ * @throws AbortError
  */
-export async function runHolding(
-  program: string,
-  args: readonly string[],
-  how: { readonly log: number | 'ignore'; readonly lock: number; readonly env?: NodeJS.ProcessEnv },
-): Promise<number> {
+export async function runHolding(program: string, args: readonly string[], how: HoldingOptions): Promise<number> {
   const stdio = ['ignore', how.log, how.log, how.lock] as const;
-  const child = spawn(program, args, { stdio: [...stdio], env: how.env ?? process.env });
+  const { env = process.env, signal: abort } = how;
+  const child = spawn(program, args, { stdio: [...stdio], env, signal: abort });
   const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
 }

@@ -49,11 +49,11 @@ export class LocalStackDied extends Error {
 }
 
 /** What the project uses; the rest would only take time and memory if something asked for it. */
-export const services =
+const services =
   'sqs,kms,dynamodb,dynamodbstreams,lambda,s3,iam,sts,logs,cloudwatch,events,sns,secretsmanager,cloudformation,ssm';
 
 /** The folder that Python is to find the executor's package in. */
-const executor = fileURLToPath(new URL('./executor', import.meta.url));
+export const executor = fileURLToPath(new URL('./executor', import.meta.url));
 const runtime = fileURLToPath(new URL('../lambda/runtime.ts', import.meta.url));
 
 /** On two busy cores it has taken 20 seconds. */
@@ -108,20 +108,24 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
     await stop();
     throw error;
   }
-  const environment = {
+  return { endpoint, environment: clientEnvironment(endpoint, options.region), logFile, exited, stop };
+}
+
+/** LocalStack looks at no credentials. */
+export function clientEnvironment(endpoint: string, region: string): Record<string, string> {
+  return {
     AWS_ACCESS_KEY_ID: 'local',
     AWS_ENDPOINT_URL: endpoint,
-    AWS_REGION: options.region,
+    AWS_REGION: region,
     AWS_SECRET_ACCESS_KEY: 'local',
   };
-  return { endpoint, environment, logFile, exited, stop };
 }
 
 /**
  * @param wanted 0: any
  * @returns a port that was free a moment ago
  */
-async function claimPort(wanted: number): Promise<number> {
+export async function claimPort(wanted: number): Promise<number> {
   const server = createServer();
   try {
     return await new Promise((resolve, reject) => {
@@ -171,27 +175,47 @@ function variables(folder: string, port: number, options: LocalStackOptions): Re
     PYTHONUNBUFFERED: '1',
 
     CONFIG_DIR: join(folder, 'config'),
+    FILESYSTEM_ROOT: join(folder, 'root'),
+    OVERRIDE_IN_DOCKER: '0',
+    SKIP_SSL_CERT_DOWNLOAD: '1',
+
+    ...sharedVariables(port),
+    ...executorVariables(options.functionEnvironment, options.node ?? process.execPath),
+    MINTMARK_JAVA_HOME: installation.javaHome,
+    MINTMARK_PYTHON: installation.python,
+  };
+}
+
+/** How LocalStack is configured, wherever it runs. */
+export function sharedVariables(port: number): Record<string, string> {
+  return {
     DISABLE_EVENTS: '1',
     DNS_ADDRESS: '0',
     DYNAMODB_IN_MEMORY: '1',
     EAGER_SERVICE_LOADING: '0',
-    FILESYSTEM_ROOT: join(folder, 'root'),
     GATEWAY_LISTEN: `127.0.0.1:${port}`,
     // LocalStack's default server listens on all addresses, whatever GATEWAY_LISTEN says.
     GATEWAY_SERVER: 'hypercorn',
     LAMBDA_RUNTIME_EXECUTOR: 'process',
-    OVERRIDE_IN_DOCKER: '0',
+    // Queue URLs with a host that needs no name server.
+    LOCALSTACK_HOST: `127.0.0.1:${port}`,
     SERVICES: services,
-    SKIP_SSL_CERT_DOWNLOAD: '1',
+    SQS_ENDPOINT_STRATEGY: 'path',
+  };
+}
 
+/** What the executor's package reads. */
+export function executorVariables(
+  functionEnvironment: Readonly<Record<string, string>>,
+  node: string,
+): Record<string, string> {
+  return {
     MINTMARK_FUNCTION_ENVIRONMENT: JSON.stringify({
       // Where a layer's modules would be found: the bundles leave pkcs11js, which is native, out.
       NODE_PATH: join(project, 'node_modules'),
-      ...options.functionEnvironment,
+      ...functionEnvironment,
     }),
-    MINTMARK_JAVA_HOME: installation.javaHome,
-    MINTMARK_NODE: options.node ?? process.execPath,
-    MINTMARK_PYTHON: installation.python,
+    MINTMARK_NODE: node,
     MINTMARK_RUNTIME: runtime,
   };
 }
@@ -218,7 +242,7 @@ function killGroup({ pid }: ChildProcess): void {
   }
 }
 
-async function untilReady(
+export async function untilReady(
   endpoint: string,
   limit: number,
   exited: Promise<LocalStackDied | undefined>,

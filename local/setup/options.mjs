@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
  * @property {string | undefined} csr folder with the user's own CSRs, as given; undefined: the demonstration fleet
  * @property {string} out folder that the certificates are written to, as given
  * @property {boolean} exit end when every CSR has its answer, instead of staying up
+ * @property {'embedded' | 'localstack' | 'localstack-docker'} cloud what plays AWS
  *
  * @typedef {{ kind: 'run', options: StartOptions } | { kind: 'help' } | { kind: 'wrong', sentence: string }} ParsedStart
  */
@@ -16,7 +17,7 @@ import { parseArgs } from 'node:util';
 /**
  * One entry per option, so that the parser and the usage text cannot disagree.
  *
- * @type {Record<'csr' | 'out' | 'exit' | 'help',
+ * @type {Record<'csr' | 'out' | 'exit' | 'cloud' | 'docker' | 'help',
  *   { type: 'string' | 'boolean', default?: string | boolean, value?: string, meaning: string }>}
  */
 const startOptions = {
@@ -27,6 +28,8 @@ const startOptions = {
   },
   out: { type: 'string', value: 'DIR', default: 'out', meaning: 'write certificates and results.json there' },
   exit: { type: 'boolean', default: false, meaning: 'end when every CSR has its answer' },
+  cloud: { type: 'string', value: 'NAME', default: 'embedded', meaning: 'what plays AWS: embedded, or localstack' },
+  docker: { type: 'boolean', default: false, meaning: 'with --cloud localstack: LocalStack in Docker' },
   help: { type: 'boolean', default: false, meaning: 'show this' },
 };
 
@@ -59,7 +62,30 @@ export function parseStartOptions(args) {
   }
   const out = String(values.out);
   if (out === '') return { kind: 'wrong', sentence: '--out needs the name of a folder.' };
-  return { kind: 'run', options: { csr, out, exit: values.exit === true } };
+  const cloud = String(values.cloud);
+  const docker = values.docker === true;
+  if (cloud !== 'embedded' && cloud !== 'localstack') {
+    return { kind: 'wrong', sentence: `--cloud is embedded or localstack, not '${cloud}'.` };
+  }
+  if (docker && cloud !== 'localstack')
+    return { kind: 'wrong', sentence: '--docker goes with --cloud localstack only.' };
+  return {
+    kind: 'run',
+    options: { csr, out, exit: values.exit === true, cloud: docker ? 'localstack-docker' : cloud },
+  };
+}
+
+/**
+ * An option without the `--` before it is npm's, which takes it for a setting of its own and says nothing.
+ *
+ * @param {NodeJS.ProcessEnv} environment as npm gives it to its scripts
+ * @returns {string | undefined} a sentence, when one of ours was swallowed
+ */
+export function swallowedByNpm(environment) {
+  const name = Object.keys(startOptions).find((each) => environment[`npm_config_${each}`] !== undefined);
+  return name === undefined
+    ? undefined
+    : `npm took --${name} for itself: put -- before it, as in npm start -- --${name}.`;
 }
 
 /** @param {string} message Node's own, which goes on to explain how to pass positional arguments */

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 
 import { runToEnd } from './children.mjs';
 import { project } from './machine.mjs';
-import { parseStartOptions, startUsage } from './options.mjs';
+import { parseStartOptions, startUsage, swallowedByNpm } from './options.mjs';
 import { prepareOrExit } from './prepare.mjs';
 
 // `npm start`: a wrong option is refused before anything is installed; what the options mean is local/start.ts's.
 const args = process.argv.slice(2);
-const parsed = parseStartOptions(args);
+const swallowed = swallowedByNpm(process.env);
+/** @type {import('./options.mjs').ParsedStart} */
+const parsed = swallowed === undefined ? parseStartOptions(args) : { kind: 'wrong', sentence: swallowed };
 if (parsed.kind === 'help') {
   console.log(startUsage);
   process.exit(0);

@@ -1,12 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { vi } from 'vitest';
-import { installLocalStack } from '../../local/localstack/install.ts';
+import { inject, vi } from 'vitest';
 import type { LocalStackOptions } from '../../local/localstack/start.ts';
 
 export const region = 'eu-central-1';
 
-const found = await installLocalStack();
+const found = inject('localStack');
 
 /** Why tests that need LocalStack are skipped, for their names; undefined where they run. */
 export const unavailable: string | undefined = found.kind === 'installed' ? undefined : found.sentence;
@@ -126,6 +125,16 @@ export class Api {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
     })) as { UUID: string };
     return UUID;
+  }
+
+  async updateMapping(uuid: string, enabled: boolean): Promise<void> {
+    await this.#json('lambda', 'PUT', `/2015-03-31/event-source-mappings/${uuid}`, { Enabled: enabled });
+  }
+
+  /** Enabled, Disabled, or on the way. */
+  async mappingState(uuid: string): Promise<string> {
+    const path = `/2015-03-31/event-source-mappings/${uuid}`;
+    return ((await this.#json('lambda', 'GET', path)) as { State: string }).State;
   }
 
   /** Every message in the function's log group, with the stream that it is in. */

@@ -62,7 +62,7 @@ describe.skipIf(unavailable !== undefined)(`setting LocalStack up${orWhyNot}`, (
     expect(existsSync(join(venv, 'half'))).toBe(false);
   }, 180_000);
 
-  it('does nothing the second time, in less than a second', async () => {
+  it('does nothing the second time', async () => {
     const { installation } = localStackOptions();
     const script = `const { installLocalStack } = await import(${file('install')});
       const start = performance.now();
@@ -75,7 +75,7 @@ describe.skipIf(unavailable !== undefined)(`setting LocalStack up${orWhyNot}`, (
     await once(child, 'close');
     expect(python).toBe(installation.python);
     expect(said).toBe('');
-    expect(milliseconds).toBeLessThan(1_000);
+    expect(milliseconds).toBeLessThan(5_000);
   });
 });
 

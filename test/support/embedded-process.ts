@@ -25,9 +25,14 @@ export class StartFolder {
   readonly #started: ChildProcess[] = [];
 
   start(...args: readonly string[]): StartedProcess {
+    return this.startWith({}, ...args);
+  }
+
+  /** @param environment over this process's */
+  startWith(environment: NodeJS.ProcessEnv, ...args: readonly string[]): StartedProcess {
     const child = spawn(process.execPath, ['local/start.ts', ...args], {
       cwd: project,
-      env: { ...process.env, TMPDIR: this.temporary },
+      env: { ...process.env, ...environment, TMPDIR: this.temporary },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#started.push(child);
@@ -100,7 +105,7 @@ export class StartedProcess {
   }
 
   /** Resolves when the process has written this. */
-  async says(text: string): Promise<void> {
+  async says(text: string, limit = startLimit): Promise<void> {
     await until(
       () => {
         if (this.#output.includes(text)) return true;
@@ -108,7 +113,7 @@ export class StartedProcess {
         throw new Error(`It ended without saying "${text}": ${this.#output}${this.#errors}`);
       },
       `"${text}"`,
-      startLimit,
+      limit,
     );
   }
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { parseStartOptions, startUsage } from '../../local/setup/options.mjs';
+import { parseStartOptions, startUsage, swallowedByNpm } from '../../local/setup/options.mjs';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('the options of npm start', () => {
@@ -52,5 +52,14 @@ describe('the options of npm start', () => {
   it('names every option in the usage', () => {
     for (const option of ['--csr DIR', '--out DIR', '--exit', '--cloud NAME', '--docker', '--help'])
       expect(startUsage).toContain(option);
+  });
+});
+
+describe('an option without the -- before it', () => {
+  it('is noticed, although npm keeps it', () => {
+    expect(swallowedByNpm({ npm_config_exit: 'true', npm_config_yes: 'true' })).toBe(
+      'npm took --exit for itself: put -- before it, as in npm start -- --exit.',
+    );
+    expect(swallowedByNpm({ npm_config_yes: 'true', npm_config_cache: '/tmp' })).toBeUndefined();
   });
 });

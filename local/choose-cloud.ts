@@ -1,0 +1,79 @@
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { build } from './build.ts';
+import { startEmbeddedLocalCloud } from './embedded-cloud.ts';
+import type { LocalCloud } from './local-cloud.ts';
+import { requireDocker, startLocalStackInDocker } from './localstack/docker.ts';
+import { installLocalStack } from './localstack/install.ts';
+import { startLocalStack } from './localstack/start.ts';
+import { type LocalStackNeeds, startLocalStackLocalCloud } from './localstack-cloud.ts';
+import { readInstalled } from './setup/installed.ts';
+import { projectCache, SetUpError } from './setup/machine.mjs';
+import type { StartOptions } from './setup/options.mjs';
+
+/** A local cloud that can be started. */
+export interface ChosenCloud {
+  /** @param signal gives the start up, where it takes long enough to be worth it */
+  readonly start: (signal: AbortSignal) => Promise<LocalCloud>;
+  /** Where the functions' logs are, in words. */
+  readonly logs: string;
+}
+
+export function chooseCloud(name: StartOptions['cloud']): ChosenCloud {
+  return clouds[name]();
+}
+
+const clouds: Readonly<Record<StartOptions['cloud'], () => ChosenCloud>> = {
+  embedded,
+  localstack,
+  'localstack-docker': localstackInDocker,
+};
+
+function embedded(): ChosenCloud {
+  const log = join(projectCache, 'functions.log');
+  return {
+    logs: relative(process.cwd(), log),
+    start: async () => {
+      mkdirSync(projectCache, { recursive: true });
+      appendFileSync(log, `--- ${new Date().toISOString()}\n`);
+      const starting = startEmbeddedLocalCloud({
+        onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
+      });
+      // Bundled meanwhile: no function runs before there is a message.
+      const [local, built] = await Promise.allSettled([starting, build()]);
+      if (local.status === 'rejected') throw local.reason;
+      if (built.status === 'fulfilled') return local.value;
+      await local.value.stop();
+      throw built.reason;
+    },
+  };
+}
+
+const inCloudWatch = 'CloudWatch Logs, the groups /aws/lambda/mintmark-local-*';
+const onStep = (what: string) => console.log(`${what} ...`);
+
+function localstack(): ChosenCloud {
+  return {
+    logs: inCloudWatch,
+    start: async (signal) => {
+      const installation = await installLocalStack(signal);
+      if (installation.kind === 'unavailable') throw new SetUpError(installation.sentence);
+      await build();
+      const launch = (needs: LocalStackNeeds) => startLocalStack({ installation, ...needs });
+      return startLocalStackLocalCloud({ launch, signal, onStep });
+    },
+  };
+}
+
+function localstackInDocker(): ChosenCloud {
+  return {
+    logs: inCloudWatch,
+    start: async (signal) => {
+      requireDocker();
+      await build();
+      const libraries = [dirname(readInstalled().softhsm2Library)];
+      const launch = (needs: LocalStackNeeds) => startLocalStackInDocker({ libraries, ...needs });
+      return startLocalStackLocalCloud({ launch, signal, onStep });
+    },
+  };
+}

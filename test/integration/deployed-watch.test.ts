@@ -1,0 +1,211 @@
+import { CloudWatchClient, DescribeAlarmsCommand } from '@aws-sdk/client-cloudwatch';
+import { SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
+import { CreateQueueCommand, DeleteMessageBatchCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Finding } from '../../shared/cluster/index.ts';
+import { DeployedCloud } from './deployed-fixture.ts';
+import { orWhyNot, region, unavailable } from './localstack-fixture.ts';
+
+const watch = 'CheckClusterLambdaFunction';
+
+/** Seconds. The least that CloudWatch takes. */
+const period = 10;
+/** An alarm looks every period; LocalStack's counts the two before as well, so it is late to recover. */
+const alarmLimit = 8 * period * 1000;
+
+/** What CloudWatch tells a topic (CloudWatch user guide, "Using Amazon CloudWatch alarms"). */
+interface AlarmMessage {
+  readonly AlarmName: string;
+  readonly NewStateValue: 'ALARM' | 'OK' | 'INSUFFICIENT_DATA';
+  readonly StateChangeTime: string;
+  readonly Trigger: { readonly MetricName: string; readonly Namespace: string };
+}
+
+const zone = (letter: string) => `${region}${letter}`;
+const healthyHsms = ['a', 'b', 'c'].map((letter) => ({ availabilityZone: zone(letter) }));
+const hour = 3600;
+
+describe.skipIf(unavailable !== undefined)(`the watch, deployed to LocalStack${orWhyNot}`, () => {
+  let cloud: DeployedCloud;
+  let clients: { readonly cloudWatch: CloudWatchClient; readonly sns: SNSClient };
+  const queueUrls: Record<string, string> = {};
+  const messages: (AlarmMessage & { readonly topic: string })[] = [];
+  /** Of the looks that this test asked for; the others are the schedule's. */
+  const requestIds = new Set<string>();
+  let lastLook = 0;
+
+  beforeAll(async () => {
+    cloud = await DeployedCloud.start({ watchPeriodSeconds: String(period) });
+    const { endpoint } = cloud.local.cloud;
+    const common = { endpoint, region, credentials: { accessKeyId: 'local', secretAccessKey: 'local' } };
+    clients = { cloudWatch: new CloudWatchClient(common), sns: new SNSClient(common) };
+    for (const topic of ['AlarmsCriticalTopic', 'AlarmsWarningTopic']) {
+      const { QueueUrl: url = '' } = await cloud.local.clients.sqs.send(new CreateQueueCommand({ QueueName: topic }));
+      queueUrls[topic] = url;
+      const queueArn = `arn:aws:sqs:${region}:000000000000:${topic}`;
+      await clients.sns.send(new SubscribeCommand({ TopicArn: cloud.ref(topic), Protocol: 'sqs', Endpoint: queueArn }));
+    }
+  });
+  afterAll(async () => {
+    Object.values(clients ?? {}).forEach((client) => client.destroy());
+    await cloud?.stop();
+  });
+
+  async function look(): Promise<readonly Finding[]> {
+    const { payload, functionError, requestId } = await cloud.api.invoke(cloud.ref(watch), {});
+    requestIds.add(requestId);
+    expect(functionError, JSON.stringify(payload)).toBeNull();
+    lastLook = Date.now();
+    return (payload as { findings: readonly Finding[] }).findings;
+  }
+
+  /** Looks often enough for the alarms to have data in every period. */
+  async function lookAgain(): Promise<void> {
+    if (Date.now() - lastLook > (period * 1000) / 3) await look();
+  }
+
+  async function alarmStates(): Promise<ReadonlyMap<string, string>> {
+    const { MetricAlarms: alarms = [] } = await clients.cloudWatch.send(new DescribeAlarmsCommand({ MaxRecords: 100 }));
+    return new Map(
+      alarms
+        .filter(({ Namespace: namespace }) => namespace === 'Mintmark')
+        .map(({ AlarmName: name = '', StateValue: state = '' }) => [name, state]),
+    );
+  }
+
+  async function everyAlarmIsOk(): Promise<void> {
+    await cloud.until(
+      async () => {
+        await lookAgain();
+        const states = [...(await alarmStates()).values()];
+        return states.length > 10 && states.every((state) => state === 'OK');
+      },
+      'time when all is well',
+      alarmLimit,
+    );
+  }
+
+  /** Takes what has come to the subscribed queues. */
+  async function receive(): Promise<void> {
+    const { sqs } = cloud.local.clients;
+    for (const [topic, url] of Object.entries(queueUrls)) {
+      const { Messages: received = [] } = await sqs.send(
+        new ReceiveMessageCommand({ QueueUrl: url, MaxNumberOfMessages: 10 }),
+      );
+      if (received.length === 0) continue;
+      for (const { Body: body = '' } of received) {
+        const { Message: message } = JSON.parse(body) as { Message: string };
+        messages.push({ topic, ...(JSON.parse(message) as AlarmMessage) });
+      }
+      const entries = received.map(({ ReceiptHandle: handle }, index) => ({
+        Id: String(index),
+        ReceiptHandle: handle,
+      }));
+      await sqs.send(new DeleteMessageBatchCommand({ QueueUrl: url, Entries: entries }));
+    }
+  }
+
+  /** That an alarm changed its state since then, as told to whoever subscribes to its topic. */
+  function told(alarm: string, state: 'ALARM' | 'OK', since: number): Promise<AlarmMessage & { topic: string }> {
+    return cloud.until(
+      async () => {
+        await lookAgain();
+        await receive();
+        return messages.find(
+          ({ AlarmName: name, NewStateValue: value, StateChangeTime: time }) =>
+            name === `mintmark-local-${alarm}` && value === state && Date.parse(time) >= since,
+        );
+      },
+      `message that ${alarm} is ${state}`,
+      alarmLimit,
+    );
+  }
+
+  it('a cluster that is well: no finding, and every alarm of the watch is OK', async () => {
+    expect(await look()).toEqual([]);
+    await everyAlarmIsOk();
+  });
+
+  const troubles: readonly {
+    what: string;
+    drill: [path: string, body: unknown];
+    repair: [path: string, body: unknown];
+    finding: Partial<Finding>;
+    alarm: string;
+    topic: string;
+    metric: string;
+  }[] = [
+    {
+      what: 'the newest backup is stale',
+      drill: ['backups', { backups: [{ ageSeconds: 31 * hour }] }],
+      repair: ['backups', { backups: [{ ageSeconds: hour }, { ageSeconds: 31 * hour }] }],
+      finding: { rule: 'backup-age', severity: 'critical' },
+      alarm: 'backup-age-critical',
+      topic: 'AlarmsCriticalTopic',
+      metric: 'BackupAgeFinding',
+    },
+    {
+      what: 'an HSM is degraded',
+      drill: ['hsms', { hsms: [{ availabilityZone: zone('a'), state: 'DEGRADED' }, ...healthyHsms.slice(1)] }],
+      repair: ['hsms', { hsms: healthyHsms }],
+      finding: { rule: 'hsm-state', severity: 'warning' },
+      alarm: 'hsm-state-warning',
+      topic: 'AlarmsWarningTopic',
+      metric: 'HsmStateFinding',
+    },
+    {
+      what: 'all HSMs are in one Availability Zone',
+      drill: ['hsms', { hsms: healthyHsms.map(() => ({ availabilityZone: zone('a') })) }],
+      repair: ['hsms', { hsms: healthyHsms }],
+      finding: { rule: 'az-spread', severity: 'critical' },
+      alarm: 'az-spread-critical',
+      topic: 'AlarmsCriticalTopic',
+      metric: 'AzSpreadFinding',
+    },
+    {
+      what: 'the key store is disconnected',
+      drill: ['custom-key-store', { connectionState: 'DISCONNECTED' }],
+      repair: ['custom-key-store', { connectionState: 'CONNECTED' }],
+      finding: { rule: 'key-store-state', severity: 'critical' },
+      alarm: 'key-store-state-critical',
+      topic: 'AlarmsCriticalTopic',
+      metric: 'KeyStoreStateFinding',
+    },
+  ];
+  /** When each was repaired, by alarm. */
+  const repaired = new Map<string, number>();
+
+  it.each(troubles)('$what: the finding, $alarm and its message', async (trouble) => {
+    const { drill, repair, finding, alarm, topic, metric } = trouble;
+    const since = Date.now();
+    await cloud.drill(...drill);
+    expect(await look()).toContainEqual(expect.objectContaining(finding));
+    const message = await told(alarm, 'ALARM', since);
+    expect(message).toMatchObject({ topic, Trigger: { MetricName: metric, Namespace: 'Mintmark' } });
+    expect((await alarmStates()).get(message.AlarmName)).toBe('ALARM');
+    repaired.set(alarm, Date.now());
+    await cloud.drill(...repair);
+    expect(await look()).toEqual([]);
+  });
+
+  it.each(troubles)('no more that $what: $alarm is OK, and its message', async ({ alarm, topic }) => {
+    const since = repaired.get(alarm);
+    if (since === undefined) throw new Error('It was never repaired.');
+    expect((await told(alarm, 'OK', since)).topic).toBe(topic);
+  });
+
+  it('every alarm is OK again', async () => {
+    await everyAlarmIsOk();
+  });
+
+  it('the schedule fires: the watch has looked without having been asked', async () => {
+    const scheduled = async () => {
+      const started = (await cloud.logLines(watch)).flatMap((line) => /^START RequestId: (\S+)/.exec(line)?.[1] ?? []);
+      return started.find((requestId) => !requestIds.has(requestId));
+    };
+    expect(requestIds.size).toBeGreaterThan(0);
+    const requestId = await cloud.until(scheduled, 'look by the schedule', 90_000);
+    const ended = async () => (await cloud.logLines(watch)).includes(`END RequestId: ${requestId}`);
+    await cloud.until(ended, 'end of the look');
+  });
+});
