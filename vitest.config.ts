@@ -9,6 +9,8 @@ const fast = (name: string) => ({
 export default defineConfig({
   test: {
     pool: 'forks',
+    // All of the machine; vitest leaves one core out, which on a machine of two is half.
+    maxWorkers: '100%',
     globalSetup: ['test/end-with-parent.ts'],
     reporters: ['default', './test/reporter.ts'],
     testTimeout: 30_000,
