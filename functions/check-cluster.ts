@@ -15,7 +15,7 @@ import {
   type Sources,
 } from '../shared/cluster/index.ts';
 import { readAll, readConfiguration, text } from '../shared/configuration.ts';
-import { isPkcs11LibraryStuck, openPkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
 
 /**
  * The watch, on a schedule: looks at cluster, backups, key store, canaries and issuers, and puts what it finds into the
@@ -50,21 +50,18 @@ const sources: Sources = {
 };
 
 /** At cold start, and when the canary's row has changed. */
-async function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
-  const pin = await unsealPin(kms, record.sealedPin, canaryPinPurpose(record.clusterId, stage));
-  try {
-    return await openPkcs11Signer({
-      uri: record.signerUri,
-      library: configuration.PKCS11_LIBRARY,
-      pin,
-      certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
-      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-      deadline,
-      now: Date.now,
-    });
-  } finally {
-    pin.fill(0);
-  }
+function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
+  return openSealedSigner({
+    kms,
+    sealedPin: record.sealedPin,
+    purpose: canaryPinPurpose(record.clusterId, stage),
+    uri: record.signerUri,
+    library: configuration.PKCS11_LIBRARY,
+    certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
+    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+    deadline,
+    now: Date.now,
+  });
 }
 
 export async function handler(): Promise<{ findings: readonly Finding[] }> {

@@ -4,7 +4,7 @@ import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda'
 import * as z from 'zod';
 import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
-import { MintmarkError } from '../shared/errors.ts';
+import { errorKinds, MintmarkError } from '../shared/errors.ts';
 import {
   type Authority,
   announce,
@@ -17,7 +17,7 @@ import {
 } from '../shared/issuance/index.ts';
 import { Devices, Failures, IssuanceLedger, type Issuer, Issuers, Revocations } from '../shared/ledger/index.ts';
 import { RetryLater } from '../shared/queue/index.ts';
-import { isPkcs11LibraryStuck, openPkcs11Signer, type Signer, unsealPin } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
 
 /**
  * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
@@ -86,20 +86,17 @@ async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadli
       `The issuer ${issuerId} has no PIN sealed for the Region ${configuration.AWS_REGION}.`,
     );
   }
-  const pin = await unsealPin(kms, sealed, { clusterId, issuerId, stage: configuration.STAGE });
-  try {
-    return await openPkcs11Signer({
-      uri: signerUri,
-      library: configuration.PKCS11_LIBRARY,
-      pin,
-      certificatePublicKey: certificate.publicKey,
-      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-      deadline,
-      now: Date.now,
-    });
-  } finally {
-    pin.fill(0);
-  }
+  return openSealedSigner({
+    kms,
+    sealedPin: sealed,
+    purpose: { clusterId, issuerId, stage: configuration.STAGE },
+    uri: signerUri,
+    library: configuration.PKCS11_LIBRARY,
+    certificatePublicKey: certificate.publicKey,
+    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+    deadline,
+    now: Date.now,
+  });
 }
 
 export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
@@ -146,8 +143,10 @@ function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefin
     }
     case 'rejected':
       return logger.info('rejected', { ...common, ...outcome.request, code: outcome.code, detail: outcome.detail });
-    case 'failed':
-      return logger.error('failed', { ...common, code: outcome.code, detail: outcome.detail });
+    case 'failed': {
+      const { code, detail } = outcome;
+      return logger.error('failed', { ...common, code, detail, cure: errorKinds[code].cure });
+    }
     case 'retry':
     case undefined: {
       const error = outcome?.error ?? new MintmarkError('INTERNAL', 'The message has no outcome.');
