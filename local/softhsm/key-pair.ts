@@ -5,7 +5,7 @@ import type { TokenSession } from './token.ts';
 
 const pkcs11js = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11js;
 
-export type KeyAlgorithm = 'P-256' | 'P-384' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096';
+export type KeyAlgorithm = 'P-256' | 'P-384' | 'P-521' | 'RSA-2048' | 'RSA-3072' | 'RSA-4096';
 
 export interface KeyPairOptions {
   /** CKA_LABEL of both keys */
@@ -21,12 +21,14 @@ export interface KeyPairOptions {
 export interface TokenKeyPair {
   readonly privateKey: Buffer;
   readonly publicKey: KeyObject;
+  readonly publicKeyObject: Buffer;
 }
 
 /** DER object identifiers for CKA_EC_PARAMS, and the bytes of a coordinate. */
 const curves = {
   'P-256': { parameters: '06082a8648ce3d030107', size: 32 },
   'P-384': { parameters: '06052b81040022', size: 48 },
+  'P-521': { parameters: '06052b81040023', size: 66 },
 } as const;
 
 /** A signing key pair on the token: the private key sensitive and, unless asked otherwise, not extractable. Blocks. */
@@ -51,7 +53,7 @@ export function generateKeyPair({ pkcs11, handle }: TokenSession, options: KeyPa
     return value;
   };
 
-  if (algorithm === 'P-256' || algorithm === 'P-384') {
+  if (algorithm === 'P-256' || algorithm === 'P-384' || algorithm === 'P-521') {
     const { parameters, size } = curves[algorithm];
     publicTemplate.push({ type: pkcs11js.CKA_EC_PARAMS, value: Buffer.from(parameters, 'hex') });
     const mechanism = { mechanism: pkcs11js.CKM_EC_KEY_PAIR_GEN };
@@ -63,7 +65,7 @@ export function generateKeyPair({ pkcs11, handle }: TokenSession, options: KeyPa
       x: point.subarray(0, size).toString('base64url'),
       y: point.subarray(size).toString('base64url'),
     };
-    return { privateKey: pair.privateKey, publicKey: createPublicKey({ key: jwk, format: 'jwk' }) };
+    return { ...handles(pair), publicKey: createPublicKey({ key: jwk, format: 'jwk' }) };
   }
 
   publicTemplate.push(
@@ -77,5 +79,7 @@ export function generateKeyPair({ pkcs11, handle }: TokenSession, options: KeyPa
     n: attribute(pair.publicKey, pkcs11js.CKA_MODULUS).toString('base64url'),
     e: attribute(pair.publicKey, pkcs11js.CKA_PUBLIC_EXPONENT).toString('base64url'),
   };
-  return { privateKey: pair.privateKey, publicKey: createPublicKey({ key: jwk, format: 'jwk' }) };
+  return { ...handles(pair), publicKey: createPublicKey({ key: jwk, format: 'jwk' }) };
 }
+
+const handles = ({ privateKey, publicKey }: Pkcs11js.KeyPair) => ({ privateKey, publicKeyObject: publicKey });

@@ -11,11 +11,11 @@ export interface Issuer {
   readonly certificate: Uint8Array;
   /** DER; from the certificate's issuer up to the root. */
   readonly chain: readonly Uint8Array[];
-  /** RFC 7512 `pkcs11:` URI of the private key; without a PIN. */
+  /** Of the private key: `pkcs11:` (RFC 7512, without a PIN) or `awskms:`. */
   readonly signerUri: string;
-  /** The CloudHSM cluster that holds the key; part of the sealed PINs' encryption context. */
-  readonly clusterId: string;
-  /** By Region: the crypto user's `user:password`, encrypted by that Region's custom key store key. */
+  /** Of a `pkcs11:` key: the CloudHSM cluster that holds it; part of the sealed PINs' encryption context. */
+  readonly clusterId?: string;
+  /** Of a `pkcs11:` key, by Region: its crypto user's `user:password`, encrypted by that Region's custom key store key. */
   readonly sealedPins: Readonly<Record<string, Uint8Array>>;
   /** http, without a trailing slash; stands in every certificate ever issued, so it never changes. */
   readonly baseUrl: string;
@@ -54,7 +54,7 @@ export class Issuers {
       certificate: binary(issuer.certificate),
       chain: { L: issuer.chain.map(binary) },
       signerUri: string(issuer.signerUri),
-      clusterId: string(issuer.clusterId),
+      ...(issuer.clusterId === undefined ? {} : { clusterId: string(issuer.clusterId) }),
       sealedPins: { M: Object.fromEntries(sealedPins) },
       baseUrl: string(issuer.baseUrl),
       crlShardCount: number(issuer.crlShardCount),
@@ -98,7 +98,7 @@ function readIssuer(item: Item): Issuer {
       return element.B;
     }),
     signerUri: readString(item, 'signerUri'),
-    clusterId: readString(item, 'clusterId'),
+    ...(item.clusterId === undefined ? {} : { clusterId: readString(item, 'clusterId') }),
     sealedPins: Object.fromEntries(sealedPins),
     baseUrl,
     crlShardCount,

@@ -1,7 +1,11 @@
 import { contextConstructed, nullValue, objectIdentifier, sequence, unsignedInteger } from '../asn1/index.ts';
 import type { SignatureScheme } from './port.ts';
 
-const ecdsaWith = { sha256: '1.2.840.10045.4.3.2', sha384: '1.2.840.10045.4.3.3' } as const;
+const ecdsaWith = {
+  sha256: '1.2.840.10045.4.3.2',
+  sha384: '1.2.840.10045.4.3.3',
+  sha512: '1.2.840.10045.4.3.4',
+} as const;
 
 const rsaEncryptionWith = {
   sha256: '1.2.840.113549.1.1.11',

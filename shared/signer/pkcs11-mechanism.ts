@@ -1,4 +1,5 @@
 import type { SignatureScheme } from './port.ts';
+import { digestLength } from './scheme.ts';
 
 /** The values of PKCS#11 v2.40 (pkcs11t.h) that signing needs. */
 const CKM_RSA_PKCS = 0x0001;
@@ -7,11 +8,11 @@ const CKM_ECDSA = 0x1041;
 
 type Hash = SignatureScheme['hash'];
 
-/** Bytes in a digest, the DigestInfo in front of it (RFC 8017 section 9.2 note 1), and its names for PSS. */
+/** The DigestInfo in front of a digest (RFC 8017 section 9.2 note 1), and the hash's names for PSS. */
 const hashes = {
-  sha256: { length: 32, digestInfo: '3031300d060960864801650304020105000420', mechanism: 0x0250, mgf1: 2 },
-  sha384: { length: 48, digestInfo: '3041300d060960864801650304020205000430', mechanism: 0x0260, mgf1: 3 },
-  sha512: { length: 64, digestInfo: '3051300d060960864801650304020305000440', mechanism: 0x0270, mgf1: 4 },
+  sha256: { digestInfo: '3031300d060960864801650304020105000420', mechanism: 0x0250, mgf1: 2 },
+  sha384: { digestInfo: '3041300d060960864801650304020205000430', mechanism: 0x0260, mgf1: 3 },
+  sha512: { digestInfo: '3051300d060960864801650304020305000440', mechanism: 0x0270, mgf1: 4 },
 } as const satisfies Record<Hash, unknown>;
 
 /** CK_MECHANISM, with CK_RSA_PKCS_PSS_PARAMS where the mechanism has parameters. */
@@ -29,14 +30,12 @@ export function mechanismOf(scheme: SignatureScheme): SignMechanism {
       return { mechanism: CKM_RSA_PKCS };
     case 'rsa-pss': {
       const hash = hashes[scheme.hash];
-      return { mechanism: CKM_RSA_PKCS_PSS, pss: { hashAlg: hash.mechanism, mgf: hash.mgf1, saltLen: hash.length } };
+      return {
+        mechanism: CKM_RSA_PKCS_PSS,
+        pss: { hashAlg: hash.mechanism, mgf: hash.mgf1, saltLen: digestLength(scheme.hash) },
+      };
     }
   }
-}
-
-/** Bytes in a digest of this hash. */
-export function digestLength(hash: Hash): number {
-  return hashes[hash].length;
 }
 
 /** What C_Sign is given for a digest: the digest itself, or, for CKM_RSA_PKCS, its DigestInfo. */
@@ -49,8 +48,9 @@ export function signInput(scheme: SignatureScheme, digest: Uint8Array): Uint8Arr
 export function digestOfSignInput(mechanism: number, input: Uint8Array): Uint8Array {
   if (mechanism !== CKM_RSA_PKCS) return input;
   const hex = Buffer.from(input).toString('hex');
-  for (const { digestInfo, length } of Object.values(hashes)) {
-    if (hex.startsWith(digestInfo) && input.length === digestInfo.length / 2 + length) {
+  for (const hash of Object.keys(hashes) as Hash[]) {
+    const { digestInfo } = hashes[hash];
+    if (hex.startsWith(digestInfo) && input.length === digestInfo.length / 2 + digestLength(hash)) {
       return input.subarray(digestInfo.length / 2);
     }
   }

@@ -24,6 +24,7 @@ export type Pkcs11Binding = typeof Pkcs11js;
 const curves = new Map([
   ['06082a8648ce3d030107', { crv: 'P-256', size: 32 }],
   ['06052b81040022', { crv: 'P-384', size: 48 }],
+  ['06052b81040023', { crv: 'P-521', size: 66 }],
 ]);
 
 /** @returns the slots whose token is the one that the URI names; no restriction in the URI, any token */
@@ -126,7 +127,7 @@ function findKey(
   }
   if (keyType === binding.CKK_EC) {
     const curve = curves.get(attribute(publicKey, binding.CKA_EC_PARAMS).toString('hex'));
-    if (curve === undefined) throw misconfigured('The CA key is on a curve that is neither P-256 nor P-384.');
+    if (curve === undefined) throw misconfigured('The CA key is on a curve that is none of P-256, P-384 and P-521.');
     const { x, y } = coordinates(attribute(publicKey, binding.CKA_EC_POINT), curve.size);
     const jwk = { kty: 'EC', crv: curve.crv, x, y };
     return { privateKey, publicKey: subjectPublicKeyInfo(jwk), signatureLength: 2 * curve.size };
@@ -167,8 +168,10 @@ function attributeOf(pkcs11: Pkcs11js.PKCS11, session: Buffer, object: Buffer, t
 /** CKA_EC_POINT is a DER OCTET STRING holding the point (PKCS#11 v2.40 section 2.3.3); some libraries leave it bare. */
 function coordinates(ecPoint: Buffer, size: number): { x: string; y: string } {
   const pointLength = 1 + 2 * size;
-  const wrapped = ecPoint.length === pointLength + 2 && ecPoint[0] === 0x04 && ecPoint[1] === pointLength;
-  const point = wrapped ? ecPoint.subarray(2) : ecPoint;
+  // Past 127 bytes (P-521) the length takes the long form, X.690 section 8.1.3.5.
+  const header = Buffer.from(pointLength < 0x80 ? [0x04, pointLength] : [0x04, 0x81, pointLength]);
+  const wrapped = ecPoint.length === pointLength + header.length && ecPoint.subarray(0, header.length).equals(header);
+  const point = wrapped ? ecPoint.subarray(header.length) : ecPoint;
   if (point.length !== pointLength || point[0] !== 0x04) {
     throw misconfigured("The public key's CKA_EC_POINT is not an uncompressed point of its curve.");
   }

@@ -1,12 +1,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { MintmarkError } from '../errors.ts';
 import { Pkcs11Library } from './pkcs11-library.ts';
-import { digestLength } from './pkcs11-mechanism.ts';
 import type { Failure, WorkerReply } from './pkcs11-messages.ts';
 import { refusesPin } from './pkcs11-return-values.ts';
 import { Pkcs11Thread } from './pkcs11-thread.ts';
 import { type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
 import type { SignatureScheme, Signer, SignResult } from './port.ts';
+import { refuseDigest, schemeOf } from './scheme.ts';
 
 export interface Pkcs11SignerOptions {
   /** `pkcs11:token=...;object=...;type=private` */
@@ -61,8 +61,7 @@ export async function openPkcs11Signer(options: Pkcs11SignerOptions): Promise<Pk
   if (key.type !== undefined && key.type !== 'private') {
     throw new MintmarkError('SIGNER_MISCONFIGURED', 'The signer URI must have type=private, or no type.');
   }
-  const scheme = options.scheme ?? defaultScheme(options.certificatePublicKey);
-  checkScheme(scheme, options.certificatePublicKey);
+  const scheme = schemeOf(options.certificatePublicKey, options.scheme);
 
   const signer = new OpenPkcs11Signer(options, key, scheme);
   const failure = await signer.open(options.deadline);
@@ -79,33 +78,6 @@ export async function openPkcs11Signer(options: Pkcs11SignerOptions): Promise<Pk
  */
 export function isPkcs11LibraryStuck(path: string): boolean {
   return Pkcs11Library.at(path).overdue.size > 0;
-}
-
-function defaultScheme(publicKey: KeyObject): SignatureScheme {
-  if (publicKey.asymmetricKeyType === 'rsa') return { algorithm: 'rsa-pkcs1-v1_5', hash: 'sha256' };
-  return { algorithm: 'ecdsa', hash: curveHash(publicKey) === 'sha384' ? 'sha384' : 'sha256' };
-}
-
-/** The hash of the curve's size (RFC 5480 section 4). */
-function curveHash(publicKey: KeyObject): 'sha256' | 'sha384' | undefined {
-  const curve = publicKey.asymmetricKeyDetails?.namedCurve;
-  return curve === 'prime256v1' ? 'sha256' : curve === 'secp384r1' ? 'sha384' : undefined;
-}
-
-function checkScheme(scheme: SignatureScheme, publicKey: KeyObject): void {
-  const keyType = scheme.algorithm === 'ecdsa' ? 'ec' : 'rsa';
-  if (publicKey.asymmetricKeyType !== keyType) {
-    throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer's key cannot sign with ${scheme.algorithm}.`);
-  }
-  if (keyType === 'ec') {
-    const hash = curveHash(publicKey);
-    if (hash === undefined)
-      throw new MintmarkError('SIGNER_MISCONFIGURED', "The issuer's curve is not P-256 or P-384.");
-    // How a digest longer than the curve's order is cut is left to the token by PKCS#11 v2.40.
-    if (digestLength(scheme.hash) > digestLength(hash)) {
-      throw new MintmarkError('SIGNER_MISCONFIGURED', `${scheme.hash} is longer than the order of the issuer's curve.`);
-    }
-  }
 }
 
 /** A promise for a moment, with a way to forget it. */
@@ -165,7 +137,10 @@ class OpenPkcs11Signer implements Pkcs11Signer {
   }
 
   async sign(digests: readonly Uint8Array[], deadline: number): Promise<SignResult[]> {
-    const results: (SignResult | undefined)[] = digests.map((digest) => this.#refuseDigest(digest));
+    const results: (SignResult | undefined)[] = digests.map((digest) => {
+      const error = refuseDigest(this.scheme.hash, digest);
+      return error === undefined ? undefined : { error };
+    });
     const failure = await this.#inTurn(deadline, (expired) => this.#signAll(digests, results, deadline, expired));
     // A copy: what a late worker still puts into `results` is nobody's answer any more.
     return results.map(
@@ -176,13 +151,6 @@ class OpenPkcs11Signer implements Pkcs11Signer {
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
     return this.#closing;
-  }
-
-  #refuseDigest(digest: Uint8Array): SignResult | undefined {
-    const length = digestLength(this.scheme.hash);
-    if (digest.length === length) return undefined;
-    const message = `A ${this.scheme.hash} digest has ${length} bytes, not ${digest.length}.`;
-    return { error: new MintmarkError('INTERNAL', message) };
   }
 
   /**

@@ -5,7 +5,7 @@ import type { KeyObject } from 'node:crypto';
  * only, so the HSM's work and the worker's traffic do not grow with the certificate.
  */
 export type SignatureScheme =
-  | { readonly algorithm: 'ecdsa'; readonly hash: 'sha256' | 'sha384' }
+  | { readonly algorithm: 'ecdsa'; readonly hash: 'sha256' | 'sha384' | 'sha512' }
   | { readonly algorithm: 'rsa-pkcs1-v1_5'; readonly hash: 'sha256' | 'sha384' | 'sha512' }
   | { readonly algorithm: 'rsa-pss'; readonly hash: 'sha256' | 'sha384' | 'sha512' };
 

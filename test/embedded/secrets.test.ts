@@ -12,7 +12,7 @@ import { type StartedProcess, StartFolder } from '../support/embedded-process.ts
 async function readPin(dynamoDB: DynamoDBClient, kms: KMSClient): Promise<string> {
   const issuer = await new Issuers(dynamoDB, 'mintmark-local-issuers').read('devices');
   const sealed = Object.values(issuer?.sealedPins ?? {})[0];
-  if (issuer === undefined || sealed === undefined) throw new Error('The issuer has no sealed PIN.');
+  if (issuer?.clusterId === undefined || sealed === undefined) throw new Error('The issuer has no sealed PIN.');
   const purpose = { clusterId: issuer.clusterId, issuerId: issuer.issuerId, stage: 'local' };
   return Buffer.from(await unsealPin(kms, sealed, purpose)).toString('utf8');
 }

@@ -2,7 +2,8 @@ import { constants, createHash, generateKeyPairSync, privateEncrypt, verify } fr
 import { createRequire } from 'node:module';
 import type * as Pkcs11js from 'pkcs11js';
 import { describe, expect, it } from 'vitest';
-import { digestLength, digestOfSignInput, mechanismOf, signInput } from '../../shared/signer/pkcs11-mechanism.ts';
+import { digestOfSignInput, mechanismOf, signInput } from '../../shared/signer/pkcs11-mechanism.ts';
+import { digestLength } from '../../shared/signer/scheme.ts';
 
 const pkcs11js = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11js;
 const hashes = ['sha256', 'sha384', 'sha512'] as const;
