@@ -12,17 +12,23 @@ export interface RunningStub {
   readonly stop: () => Promise<void>;
 }
 
+export interface StubSettings {
+  /** Lets the custom key store take signing keys, which AWS's do not; false when absent. */
+  readonly allowAsymmetricKeysInCustomKeyStores?: boolean;
+}
+
 /**
  * The stub, in a process group of its own: a Ctrl-C is for this process, which ends the stub when it is done with it.
  * @param directory for its token; made here
  */
-export async function startStub(directory: string, region: string): Promise<RunningStub> {
+export async function startStub(directory: string, region: string, settings: StubSettings = {}): Promise<RunningStub> {
   mkdirSync(directory);
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(new URL('./stub/main.ts', import.meta.url)), '--directory', directory, '--region', region],
-    { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], detached: true },
-  );
+  const options = ['--directory', directory, '--region', region];
+  if (settings.allowAsymmetricKeysInCustomKeyStores === true) options.push('--allow-asymmetric-custom-key-store-keys');
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./stub/main.ts', import.meta.url)), ...options], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    detached: true,
+  });
   const exited = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
   });

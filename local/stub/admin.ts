@@ -1,11 +1,12 @@
 import * as z from 'zod';
+import { AdminError } from './admin-error.ts';
 import { makeClusterCertificates } from './cloudhsm/certificates.ts';
 import { newBackup, newCluster, newHsm } from './cloudhsm/cluster.ts';
 import type { Context } from './context.ts';
+import { faultSchema, setFaults } from './faults.ts';
 import { setConnection } from './kms/custom-key-stores.ts';
 import { keyStateOf } from './kms/key-state.ts';
 import type { Seed } from './seed.ts';
-import { findTarget } from './services.ts';
 import { settle } from './settle.ts';
 import {
   backupStates,
@@ -17,9 +18,6 @@ import {
   hsmStates,
   type StubState,
 } from './state.ts';
-
-/** A request to /_stub that cannot be done; `message` says why. */
-export class AdminError extends Error {}
 
 export interface Admin {
   readonly state: StubState;
@@ -155,36 +153,11 @@ export const commands: Readonly<Record<string, Command>> = {
     },
   ),
 
-  /** All pending faults, in place of those there were. */
-  faults: command(
-    z.strictObject({
-      faults: z.array(
-        z.strictObject({
-          operation: z.string(),
-          code: z.string().min(1),
-          message: z.string().optional(),
-          count: z.int().min(1).default(1),
-          when: z.enum(['before', 'after']).default('before'),
-        }),
-      ),
-    }),
-    (admin, body) => {
-      for (const fault of body.faults) requireOperation(fault.operation);
-      admin.state.faults = body.faults.map(({ count, ...fault }) => ({ ...fault, remaining: count }));
-      return describeState(admin);
-    },
-  ),
+  faults: command(z.strictObject({ faults: z.array(faultSchema) }), (admin, body) => {
+    setFaults(admin.state, body.faults);
+    return describeState(admin);
+  }),
 };
-
-function requireOperation(name: string): void {
-  try {
-    findTarget(name);
-  } catch (error) {
-    throw new AdminError(`No operation ${name}; write it as in X-Amz-Target, such as TrentService.Decrypt`, {
-      cause: error,
-    });
-  }
-}
 
 function clusterOf(admin: Admin, id: string | undefined): Cluster {
   const cluster = admin.state.clusters.get(id ?? admin.seed.clusterId);
@@ -228,6 +201,7 @@ export function describeState(admin: Admin): object {
     keys: [...state.keys.values()].map((key) => ({
       keyId: key.keyId,
       origin: key.origin,
+      keySpec: key.material.keySpec,
       keyState: keyStateOf(state, key),
     })),
     aliases: [...state.aliases.values()].map((alias) => ({

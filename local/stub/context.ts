@@ -8,4 +8,6 @@ export interface Context {
   readonly now: number;
   readonly randomBytes: (length: number) => Buffer;
   readonly token: Token;
+  /** Whether a custom key store takes signing keys, which AWS's do not. */
+  readonly allowAsymmetricKeysInCustomKeyStores: boolean;
 }

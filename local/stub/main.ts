@@ -16,6 +16,7 @@ const usage = `usage: stub [options]        KMS and CloudHSM v2 on 127.0.0.1, ov
   --account-id ID            MINTMARK_STUB_ACCOUNT_ID         000000000000
   --softhsm2-library PATH    MINTMARK_STUB_SOFTHSM2_LIBRARY   the one that set-up found
   --log                      MINTMARK_STUB_LOG=1              a line of JSON on stderr for every request
+  --allow-asymmetric-custom-key-store-keys                    custom key stores take signing keys, which AWS's do not
 `;
 
 const optionsSchema = z.object({
@@ -25,6 +26,7 @@ const optionsSchema = z.object({
   accountId: z.string().regex(/^\d{12}$/, 'is not 12 digits'),
   library: z.string().min(1).optional(),
   log: z.boolean(),
+  allowAsymmetricKeysInCustomKeyStores: z.boolean(),
 });
 type Options = z.output<typeof optionsSchema>;
 
@@ -40,6 +42,7 @@ function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): O
     accountId: values['account-id'] ?? environment.MINTMARK_STUB_ACCOUNT_ID ?? '000000000000',
     library: values['softhsm2-library'] ?? environment.MINTMARK_STUB_SOFTHSM2_LIBRARY,
     log: values.log ?? environment.MINTMARK_STUB_LOG === '1',
+    allowAsymmetricKeysInCustomKeyStores: values['allow-asymmetric-custom-key-store-keys'] ?? false,
   });
   if (!parsed.success) throw new UsageError(z.prettifyError(parsed.error));
   return parsed.data;
@@ -56,6 +59,7 @@ function parseArguments(args: readonly string[]) {
         'account-id': { type: 'string' },
         'softhsm2-library': { type: 'string' },
         log: { type: 'boolean' },
+        'allow-asymmetric-custom-key-store-keys': { type: 'boolean' },
       },
     });
   } catch (error) {
@@ -76,6 +80,7 @@ async function main(): Promise<void> {
     accountId: options.accountId,
     now: Date.now,
     randomBytes,
+    allowAsymmetricKeysInCustomKeyStores: options.allowAsymmetricKeysInCustomKeyStores,
     log: (entry) => {
       if (options.log || entry.defect !== undefined) process.stderr.write(`${JSON.stringify(entry)}\n`);
     },

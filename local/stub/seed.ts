@@ -2,8 +2,8 @@ import type { ClusterCertificates } from './cloudhsm/certificates.ts';
 import { newBackup, newCluster } from './cloudhsm/cluster.ts';
 import type { Context } from './context.ts';
 import { addAlias } from './kms/aliases.ts';
+import { addKey } from './kms/create-key.ts';
 import { addCustomKeyStore, setConnection } from './kms/custom-key-stores.ts';
-import { addKey } from './kms/keys.ts';
 import type { StubState } from './state.ts';
 
 /** What the stub starts with, by id. */
@@ -24,7 +24,11 @@ export function seed(state: StubState, certificates: ClusterCertificates, contex
   state.backups.push(newBackup(cluster, { createdAt: context.now }, context));
   const store = addCustomKeyStore(state, 'mintmark', cluster, context);
   setConnection(store, 'CONNECTED');
-  const key = addKey(state, { description: 'Seals the PINs of the crypto users', store }, context);
+  const key = addKey(
+    state,
+    { description: 'Seals the PINs of the crypto users', spec: 'SYMMETRIC_DEFAULT', store },
+    context,
+  );
   addAlias(state, 'alias/mintmark-sealing', key, context);
   return {
     clusterId: cluster.clusterId,

@@ -1,16 +1,20 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { isSentByPage, isSentToThisMachine } from '../browser-guard.ts';
-import { type Admin, AdminError, commands, describeState } from './admin.ts';
+import { type Admin, commands, describeState } from './admin.ts';
+import { AdminError } from './admin-error.ts';
 import { requireScope } from './authorization.ts';
 import { AwsError } from './aws-error.ts';
 import { uuid } from './identifiers.ts';
-import { findTarget, perform, services } from './services.ts';
+import { ConnectionDropped, findTarget, perform, services } from './services.ts';
+import { Turns } from './turns.ts';
 
 /** One line about one request; holds no input and no output. */
 export interface LogEntry {
   readonly requestId: string;
   /** X-Amz-Target, or the path of an admin request. */
   readonly target: string;
+  /** 0 where the connection was dropped. */
   readonly httpStatus: number;
   readonly errorCode?: string;
   /** What broke, where the stub itself is at fault. */
@@ -19,6 +23,7 @@ export interface LogEntry {
 
 export type Log = (entry: LogEntry) => void;
 
+/** A status of 0 is no answer: the connection is closed. */
 interface Answer {
   readonly httpStatus: number;
   readonly contentType: string;
@@ -36,11 +41,12 @@ const awsJson = 'application/x-amz-json-1.1';
  * KMS and CloudHSM v2 at `/` in AWS's JSON 1.1 protocol, told apart by X-Amz-Target; the stub's own API at `/_stub/`. For
  * programs of this machine: what a web page sends is refused.
  */
-export function createStubServer(admin: Admin, log: Log): Server {
+export function createStubServer(admin: Admin, log: Log, stopped: AbortSignal): Server {
+  const stub: Serving = { admin, stopped, turns: new Turns() };
   return createServer((request, response) => {
     const requestId = uuid(admin.context().randomBytes);
     const path = (request.url ?? '/').replace(/\?.*$/, '');
-    void answer(admin, request, path).then((result) => {
+    void answer(stub, request, path).then((result) => {
       send(response, requestId, result);
       log({
         requestId,
@@ -53,12 +59,19 @@ export function createStubServer(admin: Admin, log: Log): Server {
   });
 }
 
+interface Serving {
+  readonly admin: Admin;
+  /** From then on nothing is carried out. */
+  readonly stopped: AbortSignal;
+  readonly turns: Turns;
+}
+
 function isAdmin(path: string): boolean {
   return path.startsWith('/_stub/');
 }
 
 /** Never rejects: whatever happens has an answer. */
-async function answer(admin: Admin, request: IncomingMessage, path: string): Promise<Answer> {
+async function answer(stub: Serving, request: IncomingMessage, path: string): Promise<Answer> {
   const contentType = 'application/json';
   let body: Buffer;
   try {
@@ -71,7 +84,7 @@ async function answer(admin: Admin, request: IncomingMessage, path: string): Pro
   }
   if (!isSentToThisMachine(request) || isSentByPage(request.headers)) return refusal;
   try {
-    return isAdmin(path) ? answerAdmin(admin, request, path, body) : answerAws(admin, request, body);
+    return isAdmin(path) ? answerAdmin(stub.admin, request, path, body) : await answerAws(stub, request, body);
   } catch (error) {
     return { httpStatus: 500, contentType, body: undefined, defect: describeDefect(error) };
   }
@@ -106,23 +119,26 @@ function headerOf(request: IncomingMessage, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-function answerAws(admin: Admin, request: IncomingMessage, body: Buffer): Answer {
+async function answerAws(stub: Serving, request: IncomingMessage, body: Buffer): Promise<Answer> {
   const name = headerOf(request, 'x-amz-target') ?? '';
   const service = services[name.split('.')[0] ?? ''];
   try {
     if (request.method !== 'POST' || mediaType(request) !== awsJson) throw new AwsError('UnknownOperationException');
     const target = findTarget(name);
-    const context = admin.context();
     requireScope(headerOf(request, 'authorization'), {
-      region: context.region,
+      region: stub.admin.context().region,
       signingName: target.service.signingName,
     });
-    return {
-      httpStatus: 200,
-      contentType: awsJson,
-      body: perform(target, admin.state, parseJson(body), context),
-    };
+    const input = parseJson(body);
+    const result = await stub.turns.take(name, () => {
+      stub.stopped.throwIfAborted();
+      return perform(target, input, surroundings(stub));
+    });
+    return { httpStatus: 200, contentType: awsJson, body: result };
   } catch (error) {
+    if (error instanceof ConnectionDropped) {
+      return { httpStatus: 0, contentType: awsJson, body: undefined, errorCode: 'ConnectionDropped' };
+    }
     const known = error instanceof AwsError;
     const fault = known ? error : new AwsError(service?.internalError ?? 'InternalFailure', 'The stub failed.', 500);
     return {
@@ -136,6 +152,11 @@ function answerAws(admin: Admin, request: IncomingMessage, body: Buffer): Answer
       ...(known ? {} : { defect: describeDefect(error) }),
     };
   }
+}
+
+function surroundings({ admin, stopped }: Serving): Parameters<typeof perform>[2] {
+  const wait = (milliseconds: number): Promise<void> => setTimeout(milliseconds, undefined, { signal: stopped });
+  return { state: admin.state, context: admin.context, wait };
 }
 
 function mediaType(request: IncomingMessage): string | undefined {
@@ -164,10 +185,15 @@ function answerAdmin(admin: Admin, request: IncomingMessage, path: string, body:
     if (request.method === 'GET' && name === 'state') {
       return { httpStatus: 200, contentType, body: describeState(admin) };
     }
+    if (request.method === 'GET' && name === 'signatures') {
+      return { httpStatus: 200, contentType, body: { signatures: admin.state.signatures } };
+    }
     const run = Object.hasOwn(commands, name) ? commands[name] : undefined;
     // A web page cannot send this content type to another origin without asking first.
     if (request.method !== 'POST' || run === undefined || mediaType(request) !== contentType) {
-      throw new AdminError(`GET /_stub/state, or POST application/json to one of ${Object.keys(commands).join(', ')}`);
+      throw new AdminError(
+        `GET /_stub/state, GET /_stub/signatures, or POST application/json to one of ${Object.keys(commands).join(', ')}`,
+      );
     }
     return { httpStatus: 200, contentType, body: run(admin, parseAdminJson(body)) };
   } catch (error) {
@@ -189,6 +215,10 @@ function describeDefect(error: unknown): string {
 }
 
 function send(response: ServerResponse, requestId: string, result: Answer): void {
+  if (result.httpStatus === 0) {
+    response.destroy();
+    return;
+  }
   const body = result.body === undefined ? '' : JSON.stringify(result.body);
   response.writeHead(result.httpStatus, {
     'content-type': result.contentType,

@@ -31,6 +31,13 @@ export const services: Readonly<Record<string, Service>> = {
   },
 };
 
+/** Every operation that the stub has, as in X-Amz-Target. */
+export function operationNames(): string[] {
+  return Object.entries(services).flatMap(([prefix, { operations }]) =>
+    Object.keys(operations).map((name) => `${prefix}.${name}`),
+  );
+}
+
 export interface Target {
   /** As in X-Amz-Target, such as `TrentService.Decrypt`. */
   readonly name: string;
@@ -53,19 +60,69 @@ function own<Value>(record: Readonly<Record<string, Value>>, name: string): Valu
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
-/** Runs an operation as of now, or fails it as the state's faults say. */
-export function perform(target: Target, state: StubState, input: unknown, context: Context): object | undefined {
-  settle(state, context);
-  const fault = state.faults.find((candidate) => candidate.operation === target.name);
-  if (fault === undefined) return target.operation(state, input, context);
-  spend(state, fault);
-  if (fault.when === 'after') target.operation(state, input, context);
-  throw new AwsError(fault.code, fault.message ?? defaultMessage(fault.code), isServiceFault(fault.code) ? 500 : 400);
+/** The connection is to be closed without an answer, as a fault says. */
+export class ConnectionDropped extends Error {}
+
+/** What `perform` needs from outside. */
+export interface Surroundings {
+  readonly state: StubState;
+  /** The context as of now, made anew by every call. */
+  readonly context: () => Context;
+  readonly wait: (milliseconds: number) => Promise<void>;
 }
 
-function spend(state: StubState, fault: Fault): void {
-  fault.remaining -= 1;
-  if (fault.remaining === 0) state.faults = state.faults.filter((candidate) => candidate !== fault);
+/**
+ * Runs an operation, or fails it as the state's faults say.
+ * @throws AwsError, ConnectionDropped
+ */
+export async function perform(target: Target, input: unknown, around: Surroundings): Promise<object | undefined> {
+  const { state } = around;
+  const run = (): object | undefined => {
+    const context = around.context();
+    settle(state, context);
+    return target.operation(state, input, context);
+  };
+  const fault = takeFault(state, target.name);
+  switch (fault?.effect) {
+    case undefined:
+      return run();
+    case 'error':
+      if (fault.when === 'after') run();
+      throw new AwsError(
+        fault.code,
+        fault.message ?? defaultMessage(fault.code),
+        isServiceFault(fault.code) ? 500 : 400,
+      );
+    case 'connection-dropped':
+      if (fault.when === 'after') run();
+      throw new ConnectionDropped('The connection is dropped as the stub was told.');
+    case 'corrupt-signature':
+      return withCorruptSignature(run());
+    case 'slow':
+      await around.wait(fault.milliseconds);
+      return run();
+  }
+}
+
+/** The first fault that is pending for the operation, one call of it spent. */
+function takeFault(state: StubState, operationName: string): Fault | undefined {
+  const fault = state.faults.find((candidate) => candidate.operation === operationName);
+  if (fault !== undefined && fault.remaining !== -1) {
+    fault.remaining -= 1;
+    if (fault.remaining === 0) state.faults = state.faults.filter((candidate) => candidate !== fault);
+  }
+  return fault;
+}
+
+/** The last bit is one of the signature's numbers, in the encoding of RSA and of ECDSA. */
+function withCorruptSignature(answer: object | undefined): object {
+  if (answer === undefined || !('Signature' in answer) || typeof answer.Signature !== 'string') {
+    throw new Error('An answer without a Signature cannot be corrupted.');
+  }
+  const signature = Buffer.from(answer.Signature, 'base64');
+  const last = signature.length - 1;
+  signature.writeUInt8(signature.readUInt8(last) ^ 1, last);
+  return { ...answer, Signature: signature.toString('base64') };
 }
 
 const serviceFaults: readonly string[] = [

@@ -1,3 +1,5 @@
+import type { SigningAlgorithm, SigningKeySpec } from './kms/key-specs.ts';
+
 /** Everything the stub knows: plain data, changed by operations in place, gone when the process ends. */
 
 export const clusterStates = [
@@ -98,14 +100,28 @@ export interface CustomKeyStore {
   settlesAt?: number;
 }
 
+/** What is in a key: a symmetric key that encrypts, or a key pair that signs. */
+export type KeyMaterial =
+  | {
+      readonly keySpec: 'SYMMETRIC_DEFAULT';
+      readonly keyUsage: 'ENCRYPT_DECRYPT';
+      /** Of a key that KMS itself holds: 64 hexadecimal digits. */
+      readonly keyMaterialId?: string;
+    }
+  | {
+      readonly keySpec: SigningKeySpec;
+      readonly keyUsage: 'SIGN_VERIFY';
+      /** DER SubjectPublicKeyInfo (RFC 5280, 4.1). */
+      readonly publicKey: Buffer;
+    };
+
 export interface Key {
   readonly keyId: string;
   readonly arn: string;
   readonly createdAt: number;
   readonly description: string;
   readonly origin: 'AWS_KMS' | 'AWS_CLOUDHSM';
-  readonly keySpec: 'SYMMETRIC_DEFAULT';
-  readonly keyUsage: 'ENCRYPT_DECRYPT';
+  readonly material: KeyMaterial;
   readonly customKeyStoreId?: string;
   readonly cloudHsmClusterId?: string;
   enabled: boolean;
@@ -121,14 +137,36 @@ export interface Alias {
   readonly lastUpdatedAt: number;
 }
 
-/** The next `remaining` calls of an operation fail with `code`; after their effect when `when` is `after`. */
-export interface Fault {
+/** What goes wrong with the next `remaining` calls of an operation; -1: with all until the faults are set again. */
+export type Fault = {
   /** As in X-Amz-Target, such as `TrentService.Decrypt`. */
   readonly operation: string;
-  readonly code: string;
-  readonly message?: string | undefined;
-  readonly when: 'before' | 'after';
   remaining: number;
+} & FaultEffect;
+
+export type FaultEffect =
+  /** Fails with `code`; when `after`, with its effect. */
+  | {
+      readonly effect: 'error';
+      readonly code: string;
+      readonly message?: string | undefined;
+      readonly when: 'before' | 'after';
+    }
+  /** The connection is closed without an answer, before or after the effect. */
+  | { readonly effect: 'connection-dropped'; readonly when: 'before' | 'after' }
+  /** The last bit of the answer's Signature is flipped. */
+  | { readonly effect: 'corrupt-signature' }
+  /** The call is carried out so much later. */
+  | { readonly effect: 'slow'; readonly milliseconds: number };
+
+/** One signature that was made, whoever got it. */
+export interface Signature {
+  /** Milliseconds since the epoch, on the stub's clock. */
+  readonly at: number;
+  readonly keyId: string;
+  readonly signingAlgorithm: SigningAlgorithm;
+  /** Lower-case hex. */
+  readonly digest: string;
 }
 
 export interface StubState {
@@ -137,6 +175,8 @@ export interface StubState {
   readonly customKeyStores: Map<string, CustomKeyStore>;
   readonly keys: Map<string, Key>;
   readonly aliases: Map<string, Alias>;
+  /** Every signature since the start, oldest first. */
+  readonly signatures: Signature[];
   faults: Fault[];
   /** Added to the time passed in. Milliseconds. */
   clockOffset: number;
@@ -149,6 +189,7 @@ export function emptyState(): StubState {
     customKeyStores: new Map(),
     keys: new Map(),
     aliases: new Map(),
+    signatures: [],
     faults: [],
     clockOffset: 0,
   };

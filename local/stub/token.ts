@@ -1,9 +1,14 @@
+import type { KeyObject } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
 import type * as Pkcs11 from 'pkcs11js';
+import type { SignatureScheme } from '../../shared/signer/index.ts';
+import type { TokenKeyPair } from '../softhsm/key-pair.ts';
 import type { RandomBytes } from './identifiers.ts';
+import type { SigningKeySpec } from './kms/key-specs.ts';
+import { generateSigningKeyPair, signDigest, verifyDigest } from './token-signing.ts';
 
 const pkcs11 = createRequire(import.meta.url)('pkcs11js') as typeof Pkcs11;
 
@@ -18,14 +23,20 @@ export interface Sealed {
   readonly additionalData: Buffer;
 }
 
-/** Where the KMS keys' material lives: AES-256 keys, named by key id, that cannot be read out. */
+/**
+ * Where the KMS keys' material lives: AES-256 keys and signing key pairs, named by key id, that cannot be read out.
+ * Signatures are in PKCS#11's form: of ECDSA r and s, each as long as the curve's order.
+ */
 export interface Token {
   generateKey(keyId: string): void;
+  generateKeyPair(keyId: string, spec: SigningKeySpec): KeyObject;
   destroyKey(keyId: string): void;
   /** @returns the ciphertext with its {@link tagLength} bytes of tag */
   encrypt(keyId: string, sealed: Sealed, plaintext: Buffer): Buffer;
   /** @returns undefined when the tag does not verify: another key, IV, additional data or ciphertext */
   decrypt(keyId: string, sealed: Sealed, ciphertext: Buffer): Buffer | undefined;
+  sign(keyId: string, scheme: SignatureScheme, digest: Buffer): Buffer;
+  verify(keyId: string, scheme: SignatureScheme, digest: Buffer, signature: Buffer): boolean;
   close(): void;
 }
 
@@ -49,28 +60,33 @@ export function createSoftHsmToken(options: SoftHsmOptions, randomBytes: RandomB
   module.load(options.library);
   module.C_Initialize();
   const session = openSession(module, randomBytes);
-  const handles = new Map<string, Buffer>();
-
-  const handleOf = (keyId: string): Buffer => {
-    const handle = handles.get(keyId);
-    if (handle === undefined) throw new Error(`The token holds no key ${keyId}.`);
-    return handle;
-  };
+  const tokenSession = { pkcs11: module, handle: session };
+  const secretKeys = new Map<string, Buffer>();
+  const keyPairs = new Map<string, TokenKeyPair>();
 
   return {
     generateKey(keyId) {
-      handles.set(keyId, module.C_GenerateKey(session, { mechanism: pkcs11.CKM_AES_KEY_GEN }, aesKeyTemplate(keyId)));
+      const mechanism = { mechanism: pkcs11.CKM_AES_KEY_GEN };
+      secretKeys.set(keyId, module.C_GenerateKey(session, mechanism, aesKeyTemplate(keyId)));
+    },
+    generateKeyPair(keyId, spec) {
+      const pair = generateSigningKeyPair(tokenSession, keyId, spec);
+      keyPairs.set(keyId, pair);
+      return pair.publicKey;
     },
     destroyKey(keyId) {
-      module.C_DestroyObject(session, handleOf(keyId));
-      handles.delete(keyId);
+      const pair = keyPairs.get(keyId);
+      const objects = pair === undefined ? [heldIn(secretKeys, keyId)] : [pair.privateKey, pair.publicKeyObject];
+      for (const object of objects) module.C_DestroyObject(session, object);
+      secretKeys.delete(keyId);
+      keyPairs.delete(keyId);
     },
     encrypt(keyId, sealed, plaintext) {
-      module.C_EncryptInit(session, gcm(sealed), handleOf(keyId));
+      module.C_EncryptInit(session, gcm(sealed), heldIn(secretKeys, keyId));
       return module.C_Encrypt(session, plaintext, Buffer.alloc(plaintext.length + tagLength));
     },
     decrypt(keyId, sealed, ciphertext) {
-      module.C_DecryptInit(session, gcm(sealed), handleOf(keyId));
+      module.C_DecryptInit(session, gcm(sealed), heldIn(secretKeys, keyId));
       try {
         return module.C_Decrypt(session, ciphertext, Buffer.alloc(ciphertext.length));
       } catch (error) {
@@ -78,11 +94,24 @@ export function createSoftHsmToken(options: SoftHsmOptions, randomBytes: RandomB
         throw error;
       }
     },
+    sign(keyId, scheme, digest) {
+      return signDigest(tokenSession, heldIn(keyPairs, keyId).privateKey, scheme, digest);
+    },
+    verify(keyId, scheme, digest, signature) {
+      const { publicKeyObject } = heldIn(keyPairs, keyId);
+      return verifyDigest(tokenSession, publicKeyObject, scheme, digest, signature);
+    },
     close() {
       module.C_Finalize();
       module.close();
     },
   };
+}
+
+function heldIn<Handle>(handles: ReadonlyMap<string, Handle>, keyId: string): Handle {
+  const handle = handles.get(keyId);
+  if (handle === undefined) throw new Error(`The token holds no such key ${keyId}.`);
+  return handle;
 }
 
 function writeConfiguration(directory: string): string {

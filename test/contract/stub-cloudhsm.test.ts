@@ -137,7 +137,6 @@ describe('DescribeBackups', () => {
         HsmType: 'hsm2m.medium',
         Mode: 'FIPS',
         NeverExpires: true,
-        TagList: [],
       },
     ]);
   });

@@ -6,7 +6,7 @@ import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { expect } from 'vitest';
 import { readInstalled } from '../../local/setup/installed.ts';
-import { type LogEntry, type Stub, startStub } from '../../local/stub/index.ts';
+import { type LogEntry, type Stub, type StubOptions, startStub } from '../../local/stub/index.ts';
 
 export const region = 'eu-west-1';
 export const accountId = '111122223333';
@@ -24,8 +24,10 @@ export interface TestStub extends Stub {
   admin(command: string, body: object): Promise<Record<string, unknown>>;
 }
 
-/** A stub with a SoftHSM2 token of its own and the AWS SDK's clients pointed at it; one in a test file. */
-export async function startTestStub(): Promise<TestStub> {
+/** A stub with a SoftHSM2 token of its own and the AWS SDK's clients pointed at it; one at a time in a test file. */
+export async function startTestStub(
+  settings: Pick<StubOptions, 'allowAsymmetricKeysInCustomKeyStores'> = {},
+): Promise<TestStub> {
   const directory = mkdtempSync(join(tmpdir(), 'mintmark-stub-test-'));
   const log: LogEntry[] = [];
   const stub = await startStub({
@@ -36,6 +38,7 @@ export async function startTestStub(): Promise<TestStub> {
     now: Date.now,
     randomBytes,
     log: (entry) => log.push(entry),
+    ...settings,
   });
   const kms = new KMSClient({ ...clientOptions, endpoint: stub.endpoint });
   // This old client counts retries where it says attempts.

@@ -93,6 +93,8 @@ describe('CreateKey and DescribeKey', () => {
     const own = await createKey({ Description: 'own', Tags: [{ TagKey: 'a', TagValue: '' }] });
     expect(own).toMatchObject({ Origin: 'AWS_KMS', Description: 'own' });
     expect(own).not.toHaveProperty('CustomKeyStoreId');
+    expect(own.CurrentKeyMaterialId).toMatch(/^[0-9a-f]{64}$/);
+    expect(inStore).not.toHaveProperty('CurrentKeyMaterialId');
     expect(own.KeyId).not.toBe(inStore.KeyId);
   });
 
@@ -121,7 +123,11 @@ describe('CreateKey and DescribeKey', () => {
     ['a CloudHSM key outside of a store', { Origin: 'AWS_CLOUDHSM' }, 'ValidationException'],
     ['a signing usage of a symmetric key', { KeyUsage: 'SIGN_VERIFY' }, 'ValidationException'],
     ['an unknown key spec', { KeySpec: 'DES' as 'SM2' }, 'ValidationException'],
-    ['what it cannot make yet', { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' }, 'UnsupportedOperationException'],
+    ['an asymmetric key without a usage', { KeySpec: 'ECC_NIST_P256' }, 'ValidationException'],
+    ['a curve that encrypts', { KeySpec: 'ECC_NIST_P256', KeyUsage: 'ENCRYPT_DECRYPT' }, 'ValidationException'],
+    ['a curve it has not', { KeySpec: 'ECC_SECG_P256K1', KeyUsage: 'SIGN_VERIFY' }, 'UnsupportedOperationException'],
+    ['RSA encryption', { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' }, 'UnsupportedOperationException'],
+    ['a signing key for CloudHSM', { KeySpec: 'RSA_2048', Origin: 'AWS_CLOUDHSM' }, 'UnsupportedOperationException'],
     ['imported material', { Origin: 'EXTERNAL' }, 'UnsupportedOperationException'],
   ])('refuses %s', async (_, input, name) => {
     await expect(createKey(input)).rejects.toMatchObject({ name });

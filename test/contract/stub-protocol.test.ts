@@ -167,6 +167,11 @@ describe('the admin API', () => {
     ['hsms', '{"hsms": [{"availabilityZone": "us-gov-west-1a"}]}'],
     ['backups', '{"backups": [{"age": 1}]}'],
     ['faults', '{"faults": [{"operation": "Decrypt", "code": "ThrottlingException"}]}'],
+    ['faults', '{"faults": [{"operation": "TrentService.Decrypt", "effect": "corrupt-signature"}]}'],
+    ['faults', '{"faults": [{"operation": "TrentService.Sign", "effect": "slow"}]}'],
+    ['faults', '{"faults": [{"operation": "TrentService.Sign", "effect": "slow", "milliseconds": 1, "count": 0}]}'],
+    ['faults', '{"faults": [{"operation": "TrentService.Sign", "effect": "tired"}]}'],
+    ['signatures', '{}'],
     ['toString', '{}'],
     ['state', '{}'],
   ])('refuses %s %s and says why', async (command, body) => {

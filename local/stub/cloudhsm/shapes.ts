@@ -3,7 +3,7 @@ import { backupArn } from '../identifiers.ts';
 import { timestamp } from '../operation.ts';
 import type { Backup, Cluster, Hsm } from '../state.ts';
 
-/** Cluster as DescribeClusters gives it (CloudHSM v2 API reference, Cluster). */
+/** Cluster as DescribeClusters gives it (CloudHSM v2 API reference, Cluster). A TagList has at least one tag, so none is given. */
 export function clusterShape(cluster: Cluster): object {
   return {
     BackupPolicy: 'DEFAULT',
@@ -19,7 +19,6 @@ export function clusterShape(cluster: Cluster): object {
     State: cluster.state,
     ...(cluster.stateMessage === undefined ? {} : { StateMessage: cluster.stateMessage }),
     SubnetMapping: cluster.subnetMapping,
-    TagList: [],
     VpcId: cluster.vpcId,
   };
 }
@@ -49,7 +48,6 @@ export function backupShape(backup: Backup, context: Context): object {
     HsmType: backup.hsmType,
     Mode: backup.mode,
     NeverExpires: backup.neverExpires,
-    TagList: [],
     ...(backup.copiedAt === undefined ? {} : { CopyTimestamp: timestamp(backup.copiedAt) }),
     ...(backup.deleteAt === undefined ? {} : { DeleteTimestamp: timestamp(backup.deleteAt) }),
     ...(backup.sourceRegion === undefined ? {} : { SourceRegion: backup.sourceRegion }),

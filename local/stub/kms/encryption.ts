@@ -4,8 +4,9 @@ import { blob, operation } from '../operation.ts';
 import type { Key } from '../state.ts';
 import { ivLength } from '../token.ts';
 import { additionalData, decodeCiphertext, type EncryptionContext, encodeCiphertext } from './ciphertext.ts';
-import { unsupported, validation } from './errors.ts';
+import { refuseDryRun, requireUsage, unsupported, validation } from './errors.ts';
 import { requireUsable } from './key-state.ts';
+import { keyMaterialId } from './keys.ts';
 import { resolveKey } from './resolve.ts';
 
 const keyId = z.string().min(1).max(2048);
@@ -39,6 +40,7 @@ export const encrypt = operation(
   (state, input, context) => {
     const key = resolveKey(state, input.KeyId, context);
     requireUsable(state, key);
+    requireUsage(key, 'ENCRYPT_DECRYPT', 'Encrypt');
     requireAlgorithm(key, input.EncryptionAlgorithm);
     refuseDryRun(input.DryRun);
     const iv = context.randomBytes(ivLength);
@@ -82,7 +84,13 @@ export const decrypt = operation(
     const plaintext = context.token.decrypt(key.keyId, sealed, ciphertext.body);
     if (plaintext === undefined) throw invalidCiphertext();
     refuseDryRun(input.DryRun);
-    return { KeyId: key.arn, Plaintext: plaintext.toString('base64'), EncryptionAlgorithm: 'SYMMETRIC_DEFAULT' };
+    const materialId = keyMaterialId(key);
+    return {
+      KeyId: key.arn,
+      Plaintext: plaintext.toString('base64'),
+      EncryptionAlgorithm: 'SYMMETRIC_DEFAULT',
+      ...(materialId === undefined ? {} : { KeyMaterialId: materialId }),
+    };
   },
 );
 
@@ -92,11 +100,9 @@ function invalidCiphertext(): AwsError {
 }
 
 function requireAlgorithm(key: Key, wanted: string | undefined): void {
-  if (wanted === undefined || wanted === key.keySpec) return;
-  throw new AwsError('InvalidKeyUsageException', `Algorithm ${wanted} is incompatible with key spec ${key.keySpec}.`);
-}
-
-function refuseDryRun(dryRun: boolean | undefined): void {
-  if (dryRun !== true) return;
-  throw new AwsError('DryRunOperationException', 'The request would have succeeded, but the DryRun option is set.');
+  if (wanted === undefined || wanted === key.material.keySpec) return;
+  throw new AwsError(
+    'InvalidKeyUsageException',
+    `Algorithm ${wanted} is incompatible with key spec ${key.material.keySpec}.`,
+  );
 }

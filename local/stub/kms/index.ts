@@ -1,5 +1,6 @@
 import type { Operation } from '../operation.ts';
 import { createAlias, listAliases } from './aliases.ts';
+import { createKey } from './create-key.ts';
 import {
   connectCustomKeyStore,
   createCustomKeyStore,
@@ -7,15 +8,8 @@ import {
   disconnectCustomKeyStore,
 } from './custom-key-stores.ts';
 import { decrypt, encrypt } from './encryption.ts';
-import {
-  cancelKeyDeletion,
-  createKey,
-  describeKey,
-  disableKey,
-  enableKey,
-  listKeys,
-  scheduleKeyDeletion,
-} from './keys.ts';
+import { cancelKeyDeletion, describeKey, disableKey, enableKey, listKeys, scheduleKeyDeletion } from './keys.ts';
+import { getPublicKey, sign, verify } from './signing.ts';
 
 /** KMS's operations by name (`X-Amz-Target: TrentService.<name>`). */
 export const kmsOperations: Readonly<Record<string, Operation>> = {
@@ -31,7 +25,10 @@ export const kmsOperations: Readonly<Record<string, Operation>> = {
   DisconnectCustomKeyStore: disconnectCustomKeyStore,
   EnableKey: enableKey,
   Encrypt: encrypt,
+  GetPublicKey: getPublicKey,
   ListAliases: listAliases,
   ListKeys: listKeys,
   ScheduleKeyDeletion: scheduleKeyDeletion,
+  Sign: sign,
+  Verify: verify,
 };
