@@ -6,23 +6,77 @@
 
 const list = 'a comma-separated list without spaces of';
 
+/** @typedef {{ test(value: string): boolean }} Form */
+
+/** @type {[Form, string]} */
+const count = [/^[1-9]\d{0,8}$/, 'a whole number of 1 or more'];
+/** @type {[Form, string]} PutMetricAlarm's Period (CloudWatch API reference) */
+const period = [
+  { test: (value) => /^[123]0$/.test(value) || (/^[1-9]\d*$/.test(value) && Number(value) % 60 === 0) },
+  'a multiple of 60 seconds (or 10, 20 or 30)',
+];
+/** @type {[Form, string]} */
+const threshold = [/^\d{1,9}(\.\d+)?$/, 'a number'];
+/** PutRetentionPolicy (CloudWatch Logs API reference) */
+const retentionDays = '1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653';
+
 /** What a value must look like: a mistake here would else be found in the middle of a deployment, or never. */
-const forms = /** @type {Record<string, [RegExp, string]>} */ ({
+const forms = /** @type {Record<string, [Form, string]>} */ ({
   region: [/^[a-z]{2}(-[a-z]+)+-\d$/, 'a Region, e.g. eu-central-1'],
   layerArn: [/^arn:[^:]+:lambda:[^:]+:\d{12}:layer:[^:]+:\d+$/, "a layer version's ARN (it ends in a number)"],
   subnetIds: [/^subnet-[0-9a-f]+(,subnet-[0-9a-f]+)*$/, `${list} subnet ids`],
   securityGroupIds: [/^sg-[0-9a-f]+(,sg-[0-9a-f]+)*$/, `${list} security group ids`],
   sealingKeyArn: [/^arn:[^:]+:kms:[^:]+:\d{12}:key\/[^/]+$/, "a KMS key's ARN (an alias does not count in IAM policies)"],
   publicBucket: [/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a bucket name'],
+  issuerKeyArns: [
+    /^arn:[^:]+:kms:[^:]+:\d{12}:key\/[^/,]+(,arn:[^:]+:kms:[^:]+:\d{12}:key\/[^/,]+)*$/,
+    `${list} KMS keys' ARNs`,
+  ],
+  architecture: [/^(arm64|x86_64)$/, 'arm64 or x86_64'],
+  visibilityTimeout: count,
+  maxReceiveCount: count,
+  signBeforeSeconds: count,
+  giveUpAfterSeconds: count,
+  retryBaseSeconds: count,
+  issueConcurrency: count,
+  issueReservedConcurrency: count,
+  logRetentionDays: [{ test: (value) => retentionDays.split(' ').includes(value) }, `one of ${retentionDays}`],
+  requestAgeAlarmSeconds: count,
+  requestAlarmPeriodSeconds: period,
+  watchPeriodSeconds: period,
+  watchSchedule: [/^(rate|cron)\(.+\)$/, 'an EventBridge schedule, e.g. rate(5 minutes)'],
+  hsmCountMinimum: threshold,
+  hsmCountWanted: threshold,
+  availabilityZonesMinimum: threshold,
+  backupMaximumAgeHours: threshold,
+  backupSlackHours: threshold,
+  canarySignWarningMilliseconds: threshold,
+  issuerExpiryWarningDays: threshold,
+  issuerExpiryCriticalDays: threshold,
   cloudFrontDistributionArn: [/^arn:[^:]+:cloudfront::\d{12}:distribution\/[^/]+$/, "a CloudFront distribution's ARN"],
 });
 
-/** Of the redrive queue's mapping, in functions.yml. */
-const redriveConcurrency = 2;
+/** shared/queue/retry-delay.ts */
+const longestRetryDelay = 900;
+
+/** Seconds between two looks; undefined for a cron expression, of which there is no telling. */
+function intervalOf(/** @type {string} */ schedule) {
+  const [, number, unit = ''] = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(schedule) ?? [];
+  const seconds = { minute: 60, hour: 3_600, day: 86_400 }[unit];
+  return seconds === undefined ? undefined : Number(number) * seconds;
+}
+
+/**
+ * @typedef {object} FunctionDefinition what is read of one in functions.yml, with its variables resolved
+ * @property {string} handler
+ * @property {number} timeout seconds
+ * @property {string | number} [reservedConcurrency]
+ * @property {{ sqs?: { maximumConcurrency: string | number } }[]} [events]
+ */
 
 /**
  * Checks that everything is there that packaging cannot know to be missing: parameters without a value or of the wrong
- * form, and bundles that were not built.
+ * form, numbers at odds with each other, and bundles that were not built.
  *
  * @param {VariableResolution} resolution
  * @throws {Error} that lists all of it
@@ -45,32 +99,22 @@ module.exports = async function preconditions({ options, resolveVariable }) {
   }
   for (const [name, [form, description]] of Object.entries(forms)) {
     const given = await value(name);
-    if (given !== '' && !form.test(given)) problems.push(`${name} must be ${description}; it is ${given}.`);
+    const mayBeEmpty = form !== count[0] && form !== period[0];
+    if (!(given === '' && mayBeEmpty) && !form.test(given)) problems.push(`${name} must be ${description}; it is ${given}.`);
   }
   const region = await value('region');
   for (const name of ['layerArn', 'sealingKeyArn']) {
     const elsewhere = (await value(name)).split(':')[3] ?? region;
     if (region !== '' && elsewhere !== region) problems.push(`${name} is in ${elsewhere}, the stage in ${region}.`);
   }
-  const [mapped, reserved] = [Number(await read('issueConcurrency')), Number(await read('issueReservedConcurrency'))];
-  if (!(reserved >= mapped + redriveConcurrency)) {
-    problems.push(`issueReservedConcurrency must be at least issueConcurrency + ${redriveConcurrency}.`);
-  }
-
-  const [giveUp, receives, visibility] = [
-    Number(await read('giveUpAfterSeconds')),
-    Number(await read('maxReceiveCount')),
-    Number(await read('visibilityTimeout')),
-  ];
-  if (!(giveUp < receives * visibility)) {
-    problems.push('giveUpAfterSeconds must be less than maxReceiveCount x visibilityTimeout.');
-  }
+  const functions = /** @type {Record<string, FunctionDefinition>} */ (
+    await resolveVariable('file(deploy/functions.yml)')
+  );
+  problems.push(...concurrencyProblems(functions));
+  problems.push(...(await timeProblems(functions, await names('requiredMargins'), value)));
 
   const { existsSync } = await import('node:fs');
   const path = await import('node:path');
-  const functions = /** @type {Record<string, { handler: string }>} */ (
-    await resolveVariable('file(deploy/functions.yml)')
-  );
   const bundles = Object.values(functions).map(({ handler }) => handler.replace(/\.[^.]+$/, '.mjs'));
   const unbuilt = bundles.filter((bundle) => !existsSync(path.join(__dirname, '..', bundle)));
   if (unbuilt.length > 0) problems.push(`Run npm run build first: ${unbuilt.join(', ')} missing.`);
@@ -79,3 +123,49 @@ module.exports = async function preconditions({ options, resolveVariable }) {
   if (problems.length > 0) throw Object.assign(new Error(problems.join(' ')), { stack: '' });
   return 'met';
 };
+
+/** @typedef {(name: string) => Promise<string>} ReadParameter */
+
+/**
+ * Pollers beyond the reserved concurrency are throttled.
+ *
+ * @param {Record<string, FunctionDefinition>} functions
+ */
+function concurrencyProblems(functions) {
+  return Object.entries(functions).flatMap(([name, { reservedConcurrency, events = [] }]) => {
+    const pollers = events.reduce((sum, { sqs }) => sum + Number(sqs?.maximumConcurrency ?? 0), 0);
+    if (reservedConcurrency === undefined || Number(reservedConcurrency) >= pollers) return [];
+    return [`${name}ReservedConcurrency must be at least ${pollers}, which is what polls the queues of ${name}.`];
+  });
+}
+
+/**
+ * @param {Record<string, FunctionDefinition>} functions
+ * @param {string[]} margins of which times it matters that they are long enough
+ * @param {ReadParameter} value
+ */
+async function timeProblems(functions, margins, value) {
+  const number = async (/** @type {string} */ name) => Number(await value(name));
+  const giveUp = await number('giveUpAfterSeconds');
+  const visibility = await number('visibilityTimeout');
+  const problems = [];
+  if (!(giveUp < (await number('maxReceiveCount')) * visibility)) {
+    problems.push('giveUpAfterSeconds must be less than maxReceiveCount x visibilityTimeout.');
+  }
+  if (!((await number('requestAgeAlarmSeconds')) < giveUp)) {
+    problems.push('requestAgeAlarmSeconds must be less than giveUpAfterSeconds.');
+  }
+  const fed = Object.values(functions).filter(({ events = [] }) => events.some(({ sqs }) => sqs !== undefined));
+  const interval = intervalOf(await value('watchSchedule'));
+  const leasts = /** @type {const} */ ([
+    ['visibilityTimeout', 6 * Math.max(...fed.map(({ timeout }) => timeout)), "6 times the functions' timeout"],
+    ['requestAlarmPeriodSeconds', longestRetryDelay + 60, 'the longest wait between two tries and a minute'],
+    ['watchPeriodSeconds', 2 * (interval ?? 0), 'twice what lies between two looks'],
+  ]);
+  for (const [name, least, why] of leasts) {
+    if (margins.includes(name) && !((await number(name)) >= least)) {
+      problems.push(`${name} must be at least ${least}, ${why}.`);
+    }
+  }
+  return problems;
+}

@@ -2,7 +2,13 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
-import { makeDynamoDBClient, makeKMSClient, makeSNSClient, makeSQSClient } from '../shared/aws.ts';
+import {
+  makeCloudWatchClient,
+  makeDynamoDBClient,
+  makeKMSClient,
+  makeSNSClient,
+  makeSQSClient,
+} from '../shared/aws.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { errorKinds, MintmarkError } from '../shared/errors.ts';
 import {
@@ -17,7 +23,14 @@ import {
 } from '../shared/issuance/index.ts';
 import { Devices, Failures, IssuanceLedger, type Issuer, Issuers, Revocations } from '../shared/ledger/index.ts';
 import { RetryLater } from '../shared/queue/index.ts';
-import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
+import { measureOutcomes, tellCloudWatch, tellLimit } from '../shared/request-metrics.ts';
+import {
+  isAwsKmsUri,
+  isPkcs11LibraryStuck,
+  openAwsKmsSigner,
+  openSealedSigner,
+  type Signer,
+} from '../shared/signer/index.ts';
 
 /**
  * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
@@ -50,6 +63,7 @@ const { configuration, profiles } = readAll({
 const dynamoDB = makeDynamoDBClient();
 const kms = makeKMSClient();
 const sns = makeSNSClient();
+const cloudWatch = makeCloudWatchClient();
 const retryLater = new RetryLater(
   makeSQSClient(),
   configuration.RETRY_BASE_SECONDS,
@@ -76,26 +90,26 @@ const authority: Authority = {
 /** What an invocation keeps for storing, telling and answering after the signer's deadline: a slow call of each (ms). */
 const reserveAfterSigning = 12_000;
 
-/** At cold start, and when an issuer's row has changed: the PIN is unsealed by KMS and goes to the HSM's worker alone. */
+/**
+ * At cold start, and when an issuer's row has changed. A key in CloudHSM: the PIN is unsealed by KMS and goes to the HSM's
+ * worker alone. A key in KMS: nothing but its name is needed.
+ */
 async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
   const { issuerId, clusterId, signerUri } = issuer;
-  const sealed = issuer.sealedPins[configuration.AWS_REGION];
-  if (sealed === undefined) {
-    throw new MintmarkError(
-      'SIGNER_MISCONFIGURED',
-      `The issuer ${issuerId} has no PIN sealed for the Region ${configuration.AWS_REGION}.`,
-    );
+  const common = { kms, uri: signerUri, certificatePublicKey: certificate.publicKey, deadline, now: Date.now };
+  if (isAwsKmsUri(signerUri)) return openAwsKmsSigner(common);
+  const sealedPin = issuer.sealedPins[configuration.AWS_REGION];
+  if (clusterId === undefined || sealedPin === undefined) {
+    const missing =
+      clusterId === undefined ? 'no clusterId' : `no PIN sealed for the Region ${configuration.AWS_REGION}`;
+    throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer ${issuerId} has ${missing}.`);
   }
   return openSealedSigner({
-    kms,
-    sealedPin: sealed,
+    ...common,
+    sealedPin,
     purpose: { clusterId, issuerId, stage: configuration.STAGE },
-    uri: signerUri,
     library: configuration.PKCS11_LIBRARY,
-    certificatePublicKey: certificate.publicKey,
     workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-    deadline,
-    now: Date.now,
   });
 }
 
@@ -116,12 +130,22 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
     report(record, outcome);
     if (outcome === undefined || outcome.kind === 'retry') retried.push(record);
   }
-  await postpone(retried);
+  await Promise.all([postpone(retried), tell(batch, outcomes)]);
   return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 }
 
 const postpone = (records: readonly SQSRecord[]): Promise<void> =>
   retryLater.postpone(records, (error) => logger.warn('A message waits for its full visibility timeout.', error));
+
+/** Of what is retried or failed; the alarms of deploy/alarms.yml are on it. */
+function tell(batch: readonly QueuedRequest[], outcomes: readonly Outcome[]): Promise<void> {
+  const now = Date.now();
+  return tellCloudWatch(cloudWatch, configuration.STAGE, measureOutcomes(batch, outcomes, now), {
+    now,
+    signal: AbortSignal.timeout(tellLimit),
+    onError: (error) => logger.warn('CloudWatch was not told of requests in trouble.', error),
+  });
+}
 
 /** The attributes are always there: the event source mapping asks for all of them. */
 function readRecord(record: SQSRecord): QueuedRequest {

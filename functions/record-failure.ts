@@ -1,9 +1,10 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
-import { makeDynamoDBClient } from '../shared/aws.ts';
+import { makeCloudWatchClient, makeDynamoDBClient } from '../shared/aws.ts';
 import { readConfiguration, text } from '../shared/configuration.ts';
 import { Failures } from '../shared/ledger/index.ts';
+import { measureFailures, tellCloudWatch, tellLimit } from '../shared/request-metrics.ts';
 
 /**
  * The dead-letter queue to the failures table. What arrives here was delivered until SQS gave up without the issue
@@ -11,28 +12,42 @@ import { Failures } from '../shared/ledger/index.ts';
  */
 
 const logger = new Logger({ serviceName: 'record-failure' });
-const configuration = readConfiguration(z.object({ FAILURES_TABLE: text }), process.env);
+const configuration = readConfiguration(z.object({ FAILURES_TABLE: text, STAGE: text }), process.env);
 const failures = new Failures(makeDynamoDBClient(), configuration.FAILURES_TABLE);
+const cloudWatch = makeCloudWatchClient();
+
+const code = 'MESSAGE_KILLED_FUNCTION';
 
 export async function handler(event: SQSEvent): Promise<SQSBatchResponse> {
   const recorded = await Promise.allSettled(event.Records.map(record));
   const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
   for (const [index, { messageId }] of event.Records.entries()) {
     const result = recorded[index];
-    if (result?.status === 'fulfilled') logger.error('failed', { messageId, code: 'MESSAGE_KILLED_FUNCTION' });
+    if (result?.status === 'fulfilled') logger.error('failed', { messageId, code });
     else {
       // It stays in the dead-letter queue, for as long as that keeps messages, until the table takes it.
       logger.error('The failure could not be recorded.', { messageId, error: result?.reason as Error });
       batchItemFailures.push({ itemIdentifier: messageId });
     }
   }
+  await tell(event.Records.length - batchItemFailures.length);
   return { batchItemFailures };
+}
+
+/** A dead letter is a failure like those that the issue function records. */
+function tell(recorded: number): Promise<void> {
+  const measurements = measureFailures(Array.from({ length: recorded }, () => code));
+  return tellCloudWatch(cloudWatch, configuration.STAGE, measurements, {
+    now: Date.now(),
+    signal: AbortSignal.timeout(tellLimit),
+    onError: (error) => logger.warn('CloudWatch was not told of requests that failed.', error),
+  });
 }
 
 async function record({ messageId, body, attributes }: SQSRecord): Promise<void> {
   const receives = Number(attributes.ApproximateReceiveCount);
   await failures.record({
-    code: 'MESSAGE_KILLED_FUNCTION',
+    code,
     detail:
       'No delivery was answered until the queue gave the message up: it ends its function, or the function does not start.',
     messageId,

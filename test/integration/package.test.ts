@@ -281,7 +281,11 @@ describe('the roles', () => {
     expect(
       decrypting.map(({ owner, statement: { Resource: resource, Condition } }) => [owner, resource, Condition]),
     ).toEqual([
-      ['IssueRole', key, { StringEquals: pin }],
+      [
+        'IssueRole',
+        key,
+        { StringEquals: pin, StringNotEquals: { 'kms:EncryptionContext:mintmark:issuer': '#canary' } },
+      ],
       [
         'CheckClusterRole',
         key,
@@ -289,6 +293,25 @@ describe('the roles', () => {
       ],
       ['CheckClusterRole', key, { StringEquals: { ...pin, 'kms:EncryptionContext:mintmark:issuer': '#canary' } }],
     ]);
+  });
+
+  it('allow the issue function to sign with the keys in KMS that it is given, and with none where there are none', async () => {
+    const signing = (template: Template) =>
+      grants(template).filter(({ actions }) => actions.some((action) => action.startsWith('kms:Sign')));
+    expect(signing(prod)).toEqual([]);
+    const keys = ['1111', '2222'].map((id) => `arn:aws:kms:eu-central-1:111122223333:key/${id}`).join(',');
+    const granted = signing(await packaged('prod', ...production, `--param=issuerKeyArns=${keys}`));
+    expect(granted.map(({ owner, statement: { Resource: resource } }) => [owner, resource])).toEqual([
+      ['IssueRole', { 'Fn::Split': [',', keys] }],
+    ]);
+  }, 60_000);
+
+  it('put metrics into the namespace Mintmark alone', () => {
+    const putting = grants(prod).filter(({ actions }) => actions.includes('cloudwatch:PutMetricData'));
+    expect(putting.map(({ owner }) => owner)).toEqual(['IssueRole', 'RecordFailureRole', 'CheckClusterRole']);
+    for (const { owner, statement } of putting) {
+      expect(statement.Condition, owner).toEqual({ StringEquals: { 'cloudwatch:namespace': 'Mintmark' } });
+    }
   });
 
   it('let nobody delete from the ledger', () => {
@@ -417,6 +440,22 @@ describe('the alarms', () => {
         Properties['AlarmActions'],
       );
       expect(Properties['OKActions'], id).toEqual(Properties['AlarmActions']);
+    }
+  });
+
+  it('on metric math name what they calculate with, and watch one result', () => {
+    const calculated = alarms().filter(([, { Properties }]) => Properties['Metrics'] !== undefined);
+    expect(calculated.length).toBeGreaterThanOrEqual(3);
+    for (const [id, { Properties }] of calculated) {
+      // AWS refuses a Period beside Metrics (CloudWatch API reference, PutMetricAlarm).
+      for (const name of ['MetricName', 'Namespace', 'Period', 'Statistic'])
+        expect(Properties, id).not.toHaveProperty(name);
+      const metrics = Properties['Metrics'] as { Id: string; Expression?: string; ReturnData: boolean }[];
+      const [result, ...others] = metrics.filter(({ ReturnData }) => ReturnData);
+      expect(others, id).toEqual([]);
+      const used = [...(result?.Expression ?? '').matchAll(/[a-z]\w*/g)].map(([name]) => name);
+      const given = metrics.flatMap(({ Id, Expression }) => (Expression === undefined ? [Id] : []));
+      expect([...new Set(used)].sort(), id).toEqual(given.sort());
     }
   });
 

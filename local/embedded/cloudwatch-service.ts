@@ -1,0 +1,55 @@
+import * as z from 'zod';
+import { awsError } from './aws-error.ts';
+import type { Service } from './gateway.ts';
+
+/** One value that a function told CloudWatch. */
+export interface Metric {
+  readonly namespace: string;
+  readonly name: string;
+  /** By name. */
+  readonly dimensions: Readonly<Record<string, string>>;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number;
+  readonly unit: string;
+  readonly value: number;
+}
+
+const putMetricData = z.strictObject({
+  Namespace: z.string(),
+  MetricData: z.array(
+    z.strictObject({
+      MetricName: z.string(),
+      Dimensions: z.array(z.strictObject({ Name: z.string(), Value: z.string() })).default([]),
+      // Seconds since the epoch, as AWS's JSON protocols write time.
+      Timestamp: z.number(),
+      Unit: z.string().default('None'),
+      Value: z.number(),
+    }),
+  ),
+});
+
+/**
+ * The part of CloudWatch's API that the project's own functions call: PutMetricData with single values (CloudWatch API
+ * reference), in the protocol awsJson1_0, which is what the SDK speaks. There are no alarms.
+ *
+ * @param onMetric hears of each value, in order
+ */
+export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
+  return async ({ headers, body }) => {
+    const target = String(headers['x-amz-target']);
+    const encoding = headers['content-encoding'] ?? 'identity';
+    if (!target.endsWith('.PutMetricData') || encoding !== 'identity') {
+      const message = `The embedded cloud does not implement ${target} (${encoding}) of CloudWatch's API.`;
+      return awsError('awsJson', 501, 'NotImplemented', message);
+    }
+    const asked = putMetricData.safeParse(JSON.parse(body.toString()));
+    if (!asked.success) {
+      return awsError('awsJson', 400, 'InvalidParameterValueException', z.prettifyError(asked.error));
+    }
+    for (const { MetricName: name, Dimensions, Timestamp, Unit: unit, Value: value } of asked.data.MetricData) {
+      const dimensions = Object.fromEntries(Dimensions.map((each) => [each.Name, each.Value]));
+      onMetric({ namespace: asked.data.Namespace, name, dimensions, timestamp: Timestamp * 1000, unit, value });
+    }
+    return { status: 200, headers: { 'content-type': 'application/x-amz-json-1.0' }, body: Buffer.from('{}') };
+  };
+}
