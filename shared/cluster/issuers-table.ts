@@ -4,6 +4,7 @@ import type { Item } from '../ledger/index.ts';
 import { type CanaryRecord, canaryRowKey, isCanaryRow, readCanary } from './canary-record.ts';
 import { failureOf, PartError } from './failure.ts';
 import type { Observed, WatchedIssuer } from './observation.ts';
+import { isTime } from './time.ts';
 
 /** What the watch reads in the issuers table, in one scan: it has a row for each CA ever made, and the canary's. */
 export interface IssuersTable {
@@ -51,14 +52,23 @@ function watchedIssuer(item: Item): WatchedIssuer {
   const chain = (item.chain?.L ?? []).map((element) => element.B);
   const ends = [item.certificate?.B, ...chain].map(endOf);
   const known = ends.filter((end) => end !== undefined);
-  return known.length === ends.length ? { issuerId, state, notAfter: Math.min(...known) } : { issuerId, state };
+  const signerScheme = /^([a-z][a-z0-9+.-]*):/.exec(item.signerUri?.S ?? '')?.[1];
+  const clusterId = item.clusterId?.S;
+  return {
+    issuerId,
+    state,
+    ...(known.length === ends.length ? { notAfter: Math.min(...known) } : {}),
+    ...(signerScheme === undefined ? {} : { signerScheme }),
+    ...(clusterId === undefined ? {} : { clusterId }),
+  };
 }
 
 /** notAfter in milliseconds since the epoch; undefined when that is no certificate, which is a finding of its own. */
 function endOf(der: Uint8Array | undefined): number | undefined {
   if (der === undefined) return undefined;
   try {
-    return new X509Certificate(der).validToDate.getTime();
+    const end = new X509Certificate(der).validToDate.getTime();
+    return isTime(end) ? end : undefined;
   } catch (error) {
     if (error instanceof Error) return undefined;
     throw error;

@@ -64,6 +64,10 @@ export interface WatchedIssuer {
   readonly state: string;
   /** The first end, inclusive, among its certificate and those of its chain; absent when one cannot be read. */
   readonly notAfter?: number;
+  /** Of its signerUri (RFC 3986 section 3.1), such as pkcs11 or awskms; the rest of the URI is nobody's business here. */
+  readonly signerScheme?: string;
+  /** The CloudHSM cluster that its row says its key is in. */
+  readonly clusterId?: string;
 }
 
 export interface Cluster {

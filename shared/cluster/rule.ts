@@ -19,7 +19,13 @@ export interface Finding {
 }
 
 /** A finding as its rule makes it; whose it is and where its section is are added. */
-export type RuleFinding = Omit<Finding, 'rule' | 'runbook'>;
+export interface RuleFinding extends Omit<Finding, 'rule' | 'runbook'> {
+  /**
+   * Names of rules that come before this one and may say the same. The finding always counts in its rule's gauge, so that
+   * its alarm lasts as long as the trouble; it is reported too, unless one of these has reported a critical one.
+   */
+  readonly duplicateOf?: readonly string[];
+}
 
 /** Everything that was seen, and what was not. */
 export interface Described extends Parts {
@@ -40,7 +46,7 @@ export interface Metric<Needs extends keyof Described = keyof Described> {
   readonly name: string;
   /** StandardUnit (CloudWatch API reference, MetricDatum). */
   readonly unit: 'Count' | 'Milliseconds' | 'None';
-  /** undefined when there is nothing to plot. */
+  /** Finite, for CloudWatch takes no other; undefined when there is nothing to plot. */
   value(seen: Seen<Needs>, now: number): number | undefined;
 }
 
@@ -52,7 +58,12 @@ export interface Rule<Needs extends keyof Described = keyof Described> {
   /** Lower case with hyphens: the anchor in docs/runbook.md, and in PascalCase the gauge's name. */
   readonly name: string;
   readonly needs: readonly Needs[];
+  /** All that its findings may have: there is an alarm for each. */
+  readonly severities: readonly Severity[];
   readonly metric?: Metric<Needs>;
-  /** @param now milliseconds since the epoch */
+  /**
+   * All that is wrong, whether or not another rule may say it too (`duplicateOf`): the gauge is made of this.
+   * @param now milliseconds since the epoch
+   */
   check(seen: Seen<Needs>, thresholds: Thresholds, now: number): RuleFinding[];
 }

@@ -10,7 +10,13 @@ import { json, text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
 import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
-import { CreateTableCommand, DeleteItemCommand, DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  CreateTableCommand,
+  DeleteItemCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb';
 import { DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -33,11 +39,12 @@ import { observe, type Sources } from '../../shared/cluster/describe.ts';
 import type { Finding } from '../../shared/cluster/rule.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
 import { readThresholds, type Thresholds } from '../../shared/cluster/thresholds.ts';
-import { Issuers } from '../../shared/ledger/issuers.ts';
+import { type Issuer, Issuers } from '../../shared/ledger/issuers.ts';
 import { sealPin, unsealPin } from '../../shared/signer/pin.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
 import { startDynamoDB } from '../support/dynamodb.ts';
+import { gaugesOf } from '../unit/cluster-fixture.ts';
 
 const region = 'eu-central-1';
 const stage = 'test';
@@ -263,6 +270,15 @@ describe('each fault is its own finding and no other', () => {
     expect(await findings()).toEqual([['az-spread', 'critical', stub.clusterId, `${region}a`]]);
   });
 
+  it('all HSMs gone: one finding, two gauges', async () => {
+    await admin('hsms', { hsms: [] });
+    const assessment = await look();
+    expect(assessment.findings.filter(({ rule }) => rule === 'hsm-count' || rule === 'az-spread').map(brief)).toEqual([
+      ['hsm-count', 'critical', stub.clusterId, '0 ACTIVE'],
+    ]);
+    expect(gaugesOf(assessment)).toMatchObject({ 'hsm-count': 2, 'az-spread': 2 });
+  });
+
   it('an HSM too few', async () => {
     await admin('hsms', { hsms: [zone('a'), zone('b')] });
     expect(await findings()).toEqual([['hsm-count', 'warning', stub.clusterId, '2']]);
@@ -276,15 +292,33 @@ describe('each fault is its own finding and no other', () => {
   });
 
   it.each([
-    [{ connectionState: 'DISCONNECTED' }, 'DISCONNECTED', 'critical'],
-    [{ connectionState: 'FAILED', connectionErrorCode: 'USER_LOCKED_OUT' }, 'FAILED, USER_LOCKED_OUT', 'critical'],
-    [{ connectionState: 'CONNECTING' }, 'CONNECTING', 'warning'],
-  ])('the key store %o, to a warm signer and to a cold one', async (body, observed, severity) => {
+    [{ connectionState: 'DISCONNECTED' }, 'DISCONNECTED'],
+    [{ connectionState: 'FAILED', connectionErrorCode: 'USER_LOCKED_OUT' }, 'FAILED, USER_LOCKED_OUT'],
+  ])(
+    'the key store %o, to a warm signer and to a cold one; the gauges say what else it breaks',
+    async (body, observed) => {
+      expect(await findings()).toEqual([]);
+      await admin('custom-key-store', body);
+      const expected = [['key-store-state', 'critical', stub.customKeyStoreId, observed]];
+      const broken = { 'key-store-state': 2, 'key-store-canary': 2 };
+      const warm = await look();
+      expect([warm.findings.map(brief), gaugesOf(warm)]).toEqual([expected, broken]);
+      const cold = await look({ signer: newSigner() });
+      expect([cold.findings.map(brief), gaugesOf(cold)]).toEqual([expected, { ...broken, 'signing-canary': 2 }]);
+    },
+  );
+
+  it('the key store CONNECTING, which decrypts nothing meanwhile', async () => {
     expect(await findings()).toEqual([]);
-    await admin('custom-key-store', body);
-    const expected = [['key-store-state', severity, stub.customKeyStoreId, observed]];
+    await admin('custom-key-store', { connectionState: 'CONNECTING' });
+    const expected = [
+      ['key-store-state', 'warning', stub.customKeyStoreId, 'CONNECTING'],
+      ['key-store-canary', 'critical', stub.customKeyStoreId, expect.stringContaining('KMSInvalidState')],
+    ];
     expect(await findings()).toEqual(expected);
-    expect(await findings({ signer: newSigner() })).toEqual(expected);
+    const cold = await look({ signer: newSigner() });
+    expect(cold.findings.map(brief)).toEqual(expected);
+    expect(gaugesOf(cold)).toEqual({ 'key-store-state': 1, 'key-store-canary': 2, 'signing-canary': 2 });
   });
 
   it('a connected key store that does not decrypt', async () => {
@@ -419,7 +453,8 @@ describe('the canary row', () => {
       ['described', 'critical', 'cloudhsm:DescribeClusters', expect.stringContaining('absent')],
       ['described', 'critical', 'kms:DescribeCustomKeyStores', expect.stringContaining('absent')],
     ]);
-    expect(found.slice(2).map(([rule]) => rule)).toEqual(['backup-age', 'key-store-canary']);
+    expect(found.slice(2).map(([rule]) => rule)).toEqual(['backup-age', 'key-store-canary', 'issuer-cluster']);
+    expect(found.at(-1)).toEqual(['issuer-cluster', 'critical', 'devices', stub.clusterId]);
   });
 
   it('holds a PIN that the HSM refuses: it is sent once', async () => {
@@ -442,12 +477,47 @@ it('finds that there is no issuers table', async () => {
   ]);
 });
 
-it('finds an issuer whose certificate is none', async () => {
-  const Item = { issuerId: { S: 'odd' }, state: { S: 'active' }, certificate: { B: Buffer.from('no DER') } };
-  await clients.dynamoDB.send(new PutItemCommand({ TableName: issuersTable, Item }));
-  expect(await findings()).toEqual([['issuer-expiry', 'critical', 'odd', 'no certificate that can be read']]);
+describe('another issuer', () => {
+  const others = () => new Issuers(clients.dynamoDB, issuersTable);
   const Key = { issuerId: { S: 'odd' } };
-  await clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key }));
+
+  /** As the one that is there, but for these. */
+  async function add(changes: Partial<Issuer>): Promise<void> {
+    const issuer = await others().read('devices');
+    if (issuer === undefined) throw new Error('There is no issuer.');
+    await others().add({ ...issuer, issuerId: 'odd', ...changes });
+  }
+
+  afterEach(() => clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key })));
+
+  it('whose certificate is none is found', async () => {
+    await add({ certificate: Buffer.from('no DER') });
+    expect(await findings()).toEqual([['issuer-expiry', 'critical', 'odd', 'no certificate that can be read']]);
+  });
+
+  it('whose key is in another cluster is found, until it is retired', async () => {
+    await add({});
+    expect(await findings()).toEqual([]);
+    await clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key }));
+    await add({ clusterId: 'cluster-bbbbbbbbbbb' });
+    expect(await findings()).toEqual([['issuer-cluster', 'critical', 'odd', 'cluster-bbbbbbbbbbb']]);
+    await clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key }));
+    await add({ clusterId: 'cluster-bbbbbbbbbbb', state: 'retired' });
+    expect(await findings()).toEqual([]);
+  });
+
+  it('whose key is in KMS is on no cluster', async () => {
+    const row = await clients.dynamoDB.send(
+      new GetItemCommand({ TableName: issuersTable, Key: { issuerId: { S: 'devices' } } }),
+    );
+    const { clusterId: _, ...item } = row.Item ?? {};
+    const signerUri = { S: 'awskms:key-id=1234abcd-12ab-34cd-56ef-1234567890ab' };
+    const command = new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key, signerUri } });
+    await clients.dynamoDB.send(command);
+    expect(await findings()).toEqual([]);
+    await clients.dynamoDB.send(new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key } }));
+    expect(await findings()).toEqual([['issuer-cluster', 'critical', 'odd', 'no cluster']]);
+  });
 });
 
 describe('the function', () => {

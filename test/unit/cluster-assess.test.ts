@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { assess, gaugeName } from '../../shared/cluster/assess.ts';
 import { failureOf, PartError, within } from '../../shared/cluster/failure.ts';
 import type { Failure, Observation, PartName } from '../../shared/cluster/observation.ts';
+import type { Rule } from '../../shared/cluster/rule.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
 import { readThresholds } from '../../shared/cluster/thresholds.ts';
 import {
@@ -10,7 +11,9 @@ import {
   clusterId,
   customKeyStoreId,
   day,
+  gaugesOf,
   healthy,
+  issuer,
   now,
   observationOf,
   withFailure,
@@ -49,8 +52,8 @@ describe('what is measured', () => {
   });
 
   it('is 1 for a warning and 2 for critical, the worst of a rule', () => {
-    const soon = { issuerId: 'soon', state: 'active', notAfter: now + 60 * day };
-    const sooner = { issuerId: 'sooner', state: 'active', notAfter: now + 10 * day };
+    const soon = { ...issuer, issuerId: 'soon', notAfter: now + 60 * day };
+    const sooner = { ...issuer, issuerId: 'sooner', notAfter: now + 10 * day };
     expect(valuesOf(observationOf({ ...healthy, issuers: [soon] }))).toMatchObject({ IssuerExpiryFinding: 1 });
     const both = valuesOf(observationOf({ ...healthy, issuers: [sooner, soon] }));
     expect(both).toMatchObject({ IssuerExpiryFinding: 2, IssuerDaysLeft: 10, BackupAgeFinding: 0 });
@@ -61,6 +64,54 @@ describe('what is measured', () => {
     expect(values).not.toHaveProperty('BackupAgeHours');
     expect(values).not.toHaveProperty('CanarySignMilliseconds');
     expect(values).toMatchObject({ BackupAgeFinding: 2, SigningCanaryFinding: 2 });
+  });
+});
+
+describe('a rule that fails', () => {
+  const failing: Rule<'cluster'> = {
+    name: 'backup-age',
+    needs: ['cluster'],
+    severities: ['critical'],
+    metric: { name: 'BackupAgeHours', unit: 'None', value: () => 1 },
+    check: () => {
+      throw new RangeError('Invalid time value');
+    },
+  };
+  const infinite: Rule<'cluster'> = {
+    ...failing,
+    metric: { name: 'BackupAgeHours', unit: 'None', value: () => Number.POSITIVE_INFINITY },
+    check: () => [],
+  };
+  const spoilt = (rule: Rule) => rules.map((one) => (one.name === rule.name ? rule : one));
+
+  it.each([
+    ['with an exception', failing, 'RangeError: Invalid time value'],
+    ['with a value that CloudWatch does not take', infinite, 'Error: BackupAgeHours is Infinity.'],
+  ])('%s is critical itself, without a gauge, and the others go on', (_, rule, observed) => {
+    const observation = observationOf({ ...healthy, issuers: [] });
+    const assessment = assess(observation, spoilt(rule), thresholds, now);
+    expect(assessment.findings).toMatchObject([
+      {
+        rule: 'backup-age',
+        severity: 'critical',
+        subject: 'the rule backup-age',
+        observed,
+        sentence: expect.stringContaining(observed) as string,
+        runbook: 'docs/runbook.md#described',
+      },
+      { rule: 'issuer-expiry', severity: 'critical' },
+    ]);
+    expect(gaugesOf(assessment)).toEqual({ 'backup-age': undefined, 'issuer-expiry': 2 });
+    expect(assessment.measurements.map(({ name }) => name)).not.toContain('BackupAgeHours');
+  });
+
+  it('lets nobody be quiet for it', () => {
+    const observation = observationOf({ ...healthy, keyStoreCanary: { outcome: 'failed', detail: 'No.' } });
+    const assessment = assess(observation, spoilt({ ...failing, name: 'key-store-state' }), thresholds, now);
+    expect(briefly(assessment.findings)).toEqual([
+      'key-store-state critical the rule key-store-state',
+      `key-store-canary critical ${customKeyStoreId}`,
+    ]);
   });
 });
 

@@ -1,5 +1,5 @@
-import { assess } from '../../shared/cluster/assess.ts';
-import type { Observation, PartName, Parts } from '../../shared/cluster/observation.ts';
+import { type Assessment, assess, gaugeName } from '../../shared/cluster/assess.ts';
+import type { Observation, PartName, Parts, WatchedIssuer } from '../../shared/cluster/observation.ts';
 import type { Finding } from '../../shared/cluster/rule.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
 import { readThresholds, type Thresholds } from '../../shared/cluster/thresholds.ts';
@@ -10,10 +10,19 @@ export const day = 24 * hour;
 export const clusterId = 'cluster-aaaaaaaaaaa';
 export const customKeyStoreId = 'cks-11111111111111111';
 
+/** Active, and on the watched cluster. */
+export const issuer: WatchedIssuer = {
+  issuerId: 'devices',
+  state: 'active',
+  notAfter: now + 1_000 * day,
+  signerScheme: 'pkcs11',
+  clusterId,
+};
+
 /** Nothing to find. */
 export const healthy: Parts = {
   canary: { clusterId, customKeyStoreId },
-  issuers: [{ issuerId: 'devices', state: 'active', notAfter: now + 1_000 * day }],
+  issuers: [issuer],
   cluster: {
     clusterId,
     state: 'ACTIVE',
@@ -44,9 +53,20 @@ export function withFailure(part: PartName, observed: Observation[PartName]): Ob
   return { ...observationOf(healthy), [part]: observed };
 }
 
-/** What all rules find in a healthy observation with these parts in place of its own. */
-export function findingsOf(parts: Partial<Parts>, thresholds: Partial<Thresholds> = {}): readonly Finding[] {
-  return assess(observationOf({ ...healthy, ...parts }), rules, { ...readThresholds({}), ...thresholds }, now).findings;
+/** What all rules make of a healthy observation with these parts in place of its own. */
+export function assessmentOf(parts: Partial<Parts>, thresholds: Partial<Thresholds> = {}): Assessment {
+  return assess(observationOf({ ...healthy, ...parts }), rules, { ...readThresholds({}), ...thresholds }, now);
+}
+
+export function findingsOf(...parameters: Parameters<typeof assessmentOf>): readonly Finding[] {
+  return assessmentOf(...parameters).findings;
+}
+
+/** Of the rules whose gauge is not 0, by the rule's name; undefined where it has no data. */
+export function gaugesOf({ measurements }: Assessment): Record<string, number | undefined> {
+  const values = new Map(measurements.map(({ name, value }) => [name, value]));
+  const gauges = rules.map(({ name }) => [name, values.get(gaugeName(name))] as const);
+  return Object.fromEntries(gauges.filter(([, value]) => value !== 0));
 }
 
 /** `rule severity subject` of each finding. */

@@ -2,9 +2,22 @@ import { ConnectionErrorCodeType } from '@aws-sdk/client-kms';
 import { describe, expect, it } from 'vitest';
 import type { Cluster, Hsm, Parts } from '../../shared/cluster/observation.ts';
 import { cureOf } from '../../shared/cluster/rules/connection-error-codes.ts';
-import { briefly, clusterId, customKeyStoreId, day, findingsOf, healthy, hour, now } from './cluster-fixture.ts';
+import {
+  assessmentOf,
+  briefly,
+  clusterId,
+  customKeyStoreId,
+  day,
+  findingsOf,
+  gaugesOf,
+  healthy,
+  hour,
+  issuer,
+  now,
+} from './cluster-fixture.ts';
 
 const found = (...parameters: Parameters<typeof findingsOf>): string[] => briefly(findingsOf(...parameters));
+const gauges = (...parameters: Parameters<typeof assessmentOf>) => gaugesOf(assessmentOf(...parameters));
 
 const clusterWith = (changes: Partial<Cluster>): Partial<Parts> => ({ cluster: { ...healthy.cluster, ...changes } });
 
@@ -100,10 +113,22 @@ describe('az-spread', () => {
     expect(found(hsms('a', 'a', 'b:DEGRADED'))).toEqual(['hsm-state warning hsm-2', ...critical]);
   });
 
-  it('leaves a single HSM to hsm-count', () => {
-    expect(found(hsms('a', 'b:CREATE_IN_PROGRESS', 'b:CREATE_IN_PROGRESS'))).toEqual([
-      `hsm-count critical ${clusterId}`,
+  it.each([
+    ['a single HSM', ['a', 'b:CREATE_IN_PROGRESS', 'b:CREATE_IN_PROGRESS']],
+    ['no HSM', []],
+  ])('leaves the finding of %s to hsm-count, and keeps its gauge', (_, written) => {
+    expect(found(hsms(...written))).toEqual([`hsm-count critical ${clusterId}`]);
+    expect(gauges(hsms(...written))).toEqual({ 'hsm-count': 2, 'az-spread': 2 });
+  });
+
+  it('speaks of a single HSM itself where that is few enough for hsm-count', () => {
+    const thresholds = { hsmCountMinimum: 1, hsmCountWanted: 1 };
+    expect(found(hsms('a'), thresholds)).toEqual(critical);
+    expect(found(hsms('a'), { ...thresholds, hsmCountWanted: 2 })).toEqual([
+      `hsm-count warning ${clusterId}`,
+      ...critical,
     ]);
+    expect(found(hsms('a'), { ...thresholds, availabilityZonesMinimum: 1 })).toEqual([]);
   });
 
   it('does not take an unnamed zone for one', () => {
@@ -162,8 +187,48 @@ describe('backup-age', () => {
     ]);
   });
 
-  it('does not take a backup without a time for a fresh one', () => {
-    expect(found({ backups: [{ backupId: 'backup-1', state: 'READY' }] })).toEqual(critical);
+  const warning = [`backup-age warning ${clusterId}`];
+  const minute = 60_000;
+
+  it.each([undefined, Number.NaN, Number.POSITIVE_INFINITY, 8.64e15 + 1])(
+    'does not take a backup from %s for a fresh one, and says so',
+    (createdAt) => {
+      const odd = { backupId: 'odd', state: 'READY', ...(createdAt === undefined ? {} : { createdAt }) };
+      expect(found({ backups: [odd] })).toEqual([...critical, ...warning]);
+      expect(findingsOf({ backups: [odd] })).toMatchObject([
+        { observed: '1 backups, 1 READY, none made at a time that can be' },
+        { observed: 'odd: no time that can be read' },
+      ]);
+      expect(found({ backups: [odd, ...(ready(30 * hour).backups ?? [])] })).toEqual(warning);
+      expect(found({ backups: [odd, ...(ready(30 * hour + 1).backups ?? [])] })).toEqual([...critical, ...warning]);
+      // It can be restored from by nobody.
+      expect(found({ backups: [{ ...odd, state: 'DELETED' }, ...healthy.backups] })).toEqual([]);
+    },
+  );
+
+  it('lets a backup of the future hide no gap, and says so', () => {
+    const old = { backupId: 'old', state: 'READY', createdAt: now - 31 * hour };
+    const after = (milliseconds: number) => ({ backupId: 'new', state: 'READY', createdAt: now + milliseconds });
+    expect(found({ backups: [old, after(5 * minute)] })).toEqual([]);
+    expect(found({ backups: [old, after(5 * minute + 1)] })).toEqual([...critical, ...warning]);
+    expect(found({ backups: [...healthy.backups, after(365 * day)] })).toEqual(warning);
+    expect(findingsOf({ backups: [old, after(day)] })).toMatchObject([
+      { observed: '31.0 h, from 2026-11-21T05:00:00.000Z' },
+      { observed: 'new: 2026-11-23T12:00:00.000Z' },
+    ]);
+    const { measurements } = assessmentOf({ backups: [old, after(5 * minute)] });
+    expect(measurements).toContainEqual({ name: 'BackupAgeHours', unit: 'None', value: 0 });
+  });
+
+  it('names three of many', () => {
+    const odd = Array.from({ length: 5 }, (_, index) => ({ backupId: `backup-${index}`, state: 'READY' }));
+    const [, { observed } = { observed: '' }] = findingsOf({ backups: odd });
+    expect(observed).toMatch(/^backup-0: .*, backup-1: .*, backup-2: [^,]*, and 2 more$/);
+  });
+
+  it('does without the time of the cluster', () => {
+    const cluster = { ...healthy.cluster, createdAt: Number.NaN };
+    expect(findingsOf({ cluster, backups: [] })).toMatchObject([{ observed: 'no backup' }]);
   });
 });
 
@@ -222,9 +287,31 @@ describe('key-store-canary', () => {
     expect(found({ keyStoreCanary: { outcome: 'wrong' } })).toEqual(critical);
   });
 
-  it('leaves a key store that is not connected to key-store-state', () => {
-    const keyStore = { ...healthy.keyStore, connectionState: 'DISCONNECTED' };
-    expect(found({ ...failed, keyStore })).toEqual([`key-store-state critical ${customKeyStoreId}`]);
+  const { connectionState: _, ...stateless } = healthy.keyStore;
+
+  it.each(['DISCONNECTED', 'DISCONNECTING', 'FAILED'])(
+    'leaves the finding of a key store that is %s to key-store-state, and keeps its gauge',
+    (connectionState) => {
+      const keyStore = { ...stateless, connectionState };
+      expect(found({ ...failed, keyStore })).toEqual([`key-store-state critical ${customKeyStoreId}`]);
+      expect(gauges({ ...failed, keyStore })).toEqual({ 'key-store-state': 2, 'key-store-canary': 2 });
+    },
+  );
+
+  it.each(['CONNECTING', 'SOMETHING_NEW', undefined])('calls somebody when key-store-state only warns: %s', (state) => {
+    const keyStore = state === undefined ? stateless : { ...stateless, connectionState: state };
+    const warning = [`key-store-state warning ${customKeyStoreId}`];
+    expect(found({ keyStore })).toEqual(warning);
+    expect(found({ ...failed, keyStore })).toEqual([...warning, ...critical]);
+    expect(gauges({ ...failed, keyStore })).toEqual({ 'key-store-state': 1, 'key-store-canary': 2 });
+  });
+
+  it('does not leave another plaintext to anybody', () => {
+    const keyStore = { ...stateless, connectionState: 'DISCONNECTED' };
+    expect(found({ keyStoreCanary: { outcome: 'wrong' }, keyStore })).toEqual([
+      `key-store-state critical ${customKeyStoreId}`,
+      ...critical,
+    ]);
   });
 });
 
@@ -243,18 +330,42 @@ describe('signing-canary', () => {
     expect(found({ signingCanary: { outcome: 'wrong' } })).toEqual([`signing-canary critical ${clusterId}`]);
   });
 
-  it('speaks of a PIN that cannot be unsealed only where the key store works', () => {
-    expect(found(failed('PIN_UNSEAL_FAILED'))).toEqual([`signing-canary critical ${clusterId}`]);
-    const keyStore = { ...healthy.keyStore, connectionState: 'DISCONNECTED' };
-    const broken = { ...failed('PIN_UNSEAL_FAILED'), keyStoreCanary: { outcome: 'failed', detail: 'No.' } } as const;
-    expect(found({ ...broken, keyStore })).toEqual([`key-store-state critical ${customKeyStoreId}`]);
-    expect(found(broken)).toEqual([`key-store-canary critical ${customKeyStoreId}`]);
+  describe('with a PIN that cannot be unsealed', () => {
+    const unsealed = failed('PIN_UNSEAL_FAILED');
+    const broken = { ...unsealed, keyStoreCanary: { outcome: 'failed', detail: 'No.' } } as const;
+    const keyStore = (connectionState: string) => ({ ...healthy.keyStore, connectionState });
+
+    it('speaks where the key store works', () => {
+      expect(found(unsealed)).toEqual([`signing-canary critical ${clusterId}`]);
+    });
+
+    it('leaves the finding to the key store’s rules where they are critical, and keeps its gauge', () => {
+      const disconnected = { ...broken, keyStore: keyStore('DISCONNECTED') };
+      expect(found(disconnected)).toEqual([`key-store-state critical ${customKeyStoreId}`]);
+      expect(gauges(disconnected)).toEqual({ 'key-store-state': 2, 'key-store-canary': 2, 'signing-canary': 2 });
+      expect(found(broken)).toEqual([`key-store-canary critical ${customKeyStoreId}`]);
+      expect(gauges(broken)).toEqual({ 'key-store-canary': 2, 'signing-canary': 2 });
+    });
+
+    it('speaks where they only warn', () => {
+      expect(found({ ...unsealed, keyStore: keyStore('CONNECTING') })).toEqual([
+        `key-store-state warning ${customKeyStoreId}`,
+        `signing-canary critical ${clusterId}`,
+      ]);
+    });
+
+    it('leaves no other failure to them', () => {
+      expect(found({ ...broken, ...failed('SIGNER_UNAVAILABLE') })).toEqual([
+        `key-store-canary critical ${customKeyStoreId}`,
+        `signing-canary critical ${clusterId}`,
+      ]);
+    });
   });
 });
 
 describe('issuer-expiry', () => {
   const ending = (days: number, state = 'active'): Partial<Parts> => ({
-    issuers: [...healthy.issuers, { issuerId: 'old', state, notAfter: now + days * day }],
+    issuers: [issuer, { ...issuer, issuerId: 'old', state, notAfter: now + days * day }],
   });
 
   it('warns below 90 days and is critical below 30', () => {
@@ -276,12 +387,50 @@ describe('issuer-expiry', () => {
     expect(found(ending(1, 'retired'))).toEqual([]);
   });
 
-  it('finds an issuer whose certificate cannot be read', () => {
-    const issuers = [...healthy.issuers, { issuerId: 'odd', state: 'active' }];
-    expect(found({ issuers })).toEqual(['issuer-expiry critical odd']);
-  });
+  it.each([undefined, Number.NaN, Number.POSITIVE_INFINITY])(
+    'finds an issuer whose certificate cannot be read, or ends at %s',
+    (notAfter) => {
+      const { notAfter: _, ...rest } = issuer;
+      const odd = { ...rest, issuerId: 'odd', ...(notAfter === undefined ? {} : { notAfter }) };
+      const assessment = assessmentOf({ issuers: [issuer, odd] });
+      expect(briefly(assessment.findings)).toEqual(['issuer-expiry critical odd']);
+      expect(assessment.measurements).toContainEqual({ name: 'IssuerDaysLeft', unit: 'None', value: 1_000 });
+    },
+  );
 
   it('finds that no issuer is active', () => {
-    expect(found({ issuers: [] })).toEqual(['issuer-expiry warning issuers table']);
+    const critical = ['issuer-expiry critical issuers table'];
+    expect(found({ issuers: [issuer] })).toEqual([]);
+    expect(found({ issuers: [] })).toEqual(critical);
+    expect(found({ issuers: [{ ...issuer, state: 'retired' }] })).toEqual(critical);
+  });
+});
+
+describe('issuer-cluster', () => {
+  const { clusterId: _, ...onNone } = issuer;
+  const elsewhere = { ...issuer, issuerId: 'other', clusterId: 'cluster-bbbbbbbbbbb' };
+  const critical = ['issuer-cluster critical other'];
+
+  it('is critical for an active issuer on another cluster than the watched one', () => {
+    expect(found({ issuers: [issuer, { ...elsewhere, clusterId }] })).toEqual([]);
+    expect(found({ issuers: [issuer, elsewhere] })).toEqual(critical);
+    expect(findingsOf({ issuers: [elsewhere] })).toMatchObject([
+      { observed: 'cluster-bbbbbbbbbbb', threshold: clusterId },
+    ]);
+  });
+
+  it('finds an issuer that names no cluster', () => {
+    expect(found({ issuers: [issuer, { ...onNone, issuerId: 'other' }] })).toEqual(critical);
+    const { signerScheme: __, ...odd } = onNone;
+    expect(found({ issuers: [issuer, { ...odd, issuerId: 'other' }] })).toEqual(critical);
+  });
+
+  it('passes over an issuer whose key is in KMS, and no other scheme', () => {
+    expect(found({ issuers: [{ ...onNone, signerScheme: 'awskms' }] })).toEqual([]);
+    expect(found({ issuers: [{ ...onNone, issuerId: 'other', signerScheme: 'awskms2' }] })).toEqual(critical);
+  });
+
+  it('lets a retired issuer be anywhere', () => {
+    expect(found({ issuers: [issuer, { ...elsewhere, state: 'retired' }] })).toEqual([]);
   });
 });

@@ -22,6 +22,7 @@ const neverSeen = { severity: 'warning', meaning: 'this version of Mintmark does
 export const rule: Rule<'cluster'> = {
   name: 'cluster-state',
   needs: ['cluster'],
+  severities: ['critical', 'warning'],
   check({ cluster }) {
     const state = cluster.state ?? 'no state';
     if (state === 'ACTIVE') return [];

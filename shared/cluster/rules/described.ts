@@ -31,6 +31,7 @@ const kinds: Readonly<Record<Exclude<Failure['reason'], 'not-asked'>, { severity
 export const rule: Rule<'failures'> = {
   name: 'described',
   needs: ['failures'],
+  severities: ['critical', 'warning'],
   check: ({ failures }) => failures.flatMap(findingOf),
 };
 

@@ -15,6 +15,7 @@ const isLeaving = ({ state }: Hsm): boolean => state === 'DELETE_IN_PROGRESS' ||
 export const rule: Rule<'cluster'> = {
   name: 'hsm-count',
   needs: ['cluster'],
+  severities: ['critical', 'warning'],
   metric: { name: 'HsmCount', unit: 'Count', value: ({ cluster }) => cluster.hsms.filter(isActive).length },
   check({ cluster }, { hsmCountMinimum, hsmCountWanted }) {
     const active = cluster.hsms.filter(isActive).length;

@@ -7,6 +7,7 @@ const usual = new Set(['ACTIVE', 'CREATE_IN_PROGRESS', 'DELETE_IN_PROGRESS', 'DE
 export const rule: Rule<'cluster'> = {
   name: 'hsm-state',
   needs: ['cluster'],
+  severities: ['warning'],
   check({ cluster }) {
     return cluster.hsms
       .filter(({ state }) => state === undefined || !usual.has(state))

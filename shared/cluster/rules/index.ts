@@ -5,12 +5,16 @@ import { rule as clusterState } from './cluster-state.ts';
 import { rule as described } from './described.ts';
 import { rule as hsmCount } from './hsm-count.ts';
 import { rule as hsmState } from './hsm-state.ts';
+import { rule as issuerCluster } from './issuer-cluster.ts';
 import { rule as issuerExpiry } from './issuer-expiry.ts';
 import { rule as keyStoreCanary } from './key-store-canary.ts';
 import { rule as keyStoreState } from './key-store-state.ts';
 import { rule as signingCanary } from './signing-canary.ts';
 
-/** Everything that is watched. Another rule is a file here, a line here, its test and its section of docs/runbook.md. */
+/**
+ * Everything that is watched. Another rule is a file here, a line here, its test, its alarms in deploy/watch-alarms.yml
+ * and its section of docs/runbook.md. One whose findings may be duplicates comes after those that it names.
+ */
 export const rules: readonly Rule[] = [
   described,
   clusterState,
@@ -22,4 +26,5 @@ export const rules: readonly Rule[] = [
   keyStoreCanary,
   signingCanary,
   issuerExpiry,
+  issuerCluster,
 ];

@@ -1,5 +1,6 @@
 import type { WatchedIssuer } from '../observation.ts';
 import type { Rule, RuleFinding } from '../rule.ts';
+import { iso, isTime } from '../time.ts';
 
 const day = 86_400_000;
 
@@ -12,13 +13,16 @@ const isActive = ({ state }: WatchedIssuer): boolean => state === 'active';
 export const rule: Rule<'issuers'> = {
   name: 'issuer-expiry',
   needs: ['issuers'],
+  severities: ['critical', 'warning'],
   metric: {
     name: 'IssuerDaysLeft',
     unit: 'None',
     value({ issuers }, now) {
-      const ends = issuers.filter(isActive).map(({ notAfter }) => notAfter);
-      const known = ends.filter((notAfter) => notAfter !== undefined);
-      return known.length === 0 ? undefined : (Math.min(...known) - now) / day;
+      const ends = issuers
+        .filter(isActive)
+        .map(({ notAfter }) => notAfter)
+        .filter(isTime);
+      return ends.length === 0 ? undefined : (Math.min(...ends) - now) / day;
     },
   },
   check({ issuers }, { issuerExpiryWarningDays, issuerExpiryCriticalDays }, now) {
@@ -26,7 +30,7 @@ export const rule: Rule<'issuers'> = {
     if (active.length === 0) {
       return [
         {
-          severity: 'warning',
+          severity: 'critical',
           subject: 'issuers table',
           observed: 'no active issuer',
           threshold: 'at least 1 active issuer',
@@ -35,7 +39,7 @@ export const rule: Rule<'issuers'> = {
       ];
     }
     return active.flatMap(({ issuerId, notAfter }): RuleFinding[] => {
-      if (notAfter === undefined) {
+      if (!isTime(notAfter)) {
         return [
           {
             severity: 'critical',
@@ -48,7 +52,7 @@ export const rule: Rule<'issuers'> = {
       }
       const days = (notAfter - now) / day;
       if (days >= issuerExpiryWarningDays) return [];
-      const end = new Date(notAfter).toISOString();
+      const end = iso(notAfter);
       return [
         {
           severity: days < issuerExpiryCriticalDays ? 'critical' : 'warning',

@@ -11,6 +11,7 @@ const consequence = 'no new execution environment can unseal its PIN; those that
 export const rule: Rule<'keyStore'> = {
   name: 'key-store-state',
   needs: ['keyStore'],
+  severities: ['critical', 'warning'],
   check({ keyStore, canary }) {
     return [...connection(keyStore), ...association(keyStore, canary?.clusterId)];
   },

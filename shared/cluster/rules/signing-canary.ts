@@ -1,4 +1,4 @@
-import type { Rule, Seen } from '../rule.ts';
+import type { Rule } from '../rule.ts';
 
 /**
  * A signature with the canary's own key, through the same library, network and HSMs as the CA's. "Slow" is far above
@@ -8,13 +8,13 @@ import type { Rule, Seen } from '../rule.ts';
 export const rule: Rule<'signingCanary'> = {
   name: 'signing-canary',
   needs: ['signingCanary'],
+  severities: ['critical', 'warning'],
   metric: {
     name: 'CanarySignMilliseconds',
     unit: 'Milliseconds',
     value: ({ signingCanary }) => (signingCanary.outcome === 'signed' ? signingCanary.milliseconds : undefined),
   },
-  check(seen, { canarySignWarningMilliseconds }) {
-    const { signingCanary, canary } = seen;
+  check({ signingCanary, canary }, { canarySignWarningMilliseconds }) {
     const subject = canary?.clusterId ?? 'the cluster';
     switch (signingCanary.outcome) {
       case 'signed':
@@ -40,7 +40,6 @@ export const rule: Rule<'signingCanary'> = {
           },
         ];
       case 'failed':
-        if (signingCanary.code === 'PIN_UNSEAL_FAILED' && !keyStoreWorks(seen)) return [];
         return [
           {
             severity: 'critical',
@@ -48,13 +47,12 @@ export const rule: Rule<'signingCanary'> = {
             observed: signingCanary.code,
             threshold: 'a signature',
             sentence: `The canary could not sign, so the CA most likely cannot either: ${signingCanary.detail}`,
+            // The HSM was never asked.
+            ...(signingCanary.code === 'PIN_UNSEAL_FAILED'
+              ? { duplicateOf: ['key-store-state', 'key-store-canary'] }
+              : {}),
           },
         ];
     }
   },
 };
-
-/** Where the key store does not work, or could not be seen, that is found already, and the HSM was never asked. */
-function keyStoreWorks({ keyStore, keyStoreCanary }: Seen<'signingCanary'>): boolean {
-  return keyStore?.connectionState === 'CONNECTED' && keyStoreCanary?.outcome === 'decrypted';
-}
