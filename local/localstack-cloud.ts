@@ -1,4 +1,4 @@
-import { type Cloud, type Ground, type LocalCloud, startOnThisMachine } from './local-cloud.ts';
+import { type Cloud, type Ground, type LocalCloud, type SigningChoice, startOnThisMachine } from './local-cloud.ts';
 import { type Deployment, prepareDeployment } from './localstack/deployment.ts';
 import { stackResources } from './localstack/stack-resources.ts';
 import type { LocalStack, LocalStackOptions } from './localstack/start.ts';
@@ -9,6 +9,8 @@ export interface LocalStackLocalCloudOptions {
   launch(needs: LocalStackNeeds): Promise<LocalStack>;
   /** Values of `${param:x}` in serverless.yml and deploy/*.yml, as after `--param`. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Default: through PKCS#11. */
+  readonly signing?: SigningChoice;
   /** What is being done, for whoever waits. */
   readonly onStep: (what: string) => void;
   /** Ends a deployment that is under way. */
@@ -34,7 +36,7 @@ export interface LocalStackCloud extends Cloud {
  * @throws Error with serverless's own words when it does not deploy
  */
 export function startLocalStackLocalCloud(options: LocalStackLocalCloudOptions): Promise<LocalCloud<LocalStackCloud>> {
-  return startOnThisMachine((ground) => startLocalStackCloud(ground, options));
+  return startOnThisMachine((ground) => startLocalStackCloud(ground, options), options.signing);
 }
 
 async function startLocalStackCloud(ground: Ground, options: LocalStackLocalCloudOptions): Promise<LocalStackCloud> {

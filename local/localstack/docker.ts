@@ -1,19 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
 import { findProgram, project, SetUpError } from '../setup/machine.mjs';
+import type { End, LocalStackDied } from './died.ts';
+import { diedOf } from './died.ts';
 import { localStackVersion } from './install.ts';
-import {
-  claimPort,
-  clientEnvironment,
-  executor,
-  executorVariables,
-  type LocalStack,
-  LocalStackDied,
-  sharedVariables,
-  untilReady,
-} from './start.ts';
+import { untilReady } from './ready.ts';
+import { claimPort, clientEnvironment, executor, type LocalStack, packageVariables, sharedVariables } from './start.ts';
 
 export interface DockerOptions {
   readonly region: string;
@@ -23,13 +18,23 @@ export interface DockerOptions {
   readonly folder: string;
   /** What else the functions need of this machine (SoftHSM2): folders, mounted at the same path, to be read. */
   readonly libraries: readonly string[];
+  /** Gives the start up. */
+  readonly signal?: AbortSignal;
+  /** As in LocalStackOptions. */
+  readonly logKeptIn?: string;
+  /** Milliseconds that the container has to end by itself. */
+  readonly stopLimit?: number;
 }
 
 /** The image is built with its own virtual environment here. */
 const python = '/opt/code/localstack/.venv/bin/python';
 
+const image = `localstack/localstack:${localStackVersion}`;
+
 /** Pulling the image takes longer than anything else. */
 const startLimit = 600_000;
+
+const defaultStopLimit = 10_000;
 
 /**
  * `docker run` for LocalStack in a container: the image of the same version, the last that starts without an account.
@@ -39,16 +44,17 @@ const startLimit = 600_000;
  *
  * @returns docker's arguments
  */
-export function dockerArguments(port: number, options: DockerOptions): string[] {
+export function dockerArguments(port: number, identity: string, options: DockerOptions): string[] {
   const variables = {
     ...sharedVariables(port),
-    ...executorVariables(options.functionEnvironment, process.execPath),
+    ...packageVariables(identity, options.functionEnvironment, process.execPath),
   };
   const readOnly = [project, process.execPath, ...options.libraries];
   return [
     'run',
     '--rm',
     '--init',
+    `--name=${containerName(identity)}`,
     // Its standard input is LocalStack's lifeline.
     '--interactive',
     '--network=host',
@@ -57,11 +63,13 @@ export function dockerArguments(port: number, options: DockerOptions): string[] 
     ...Object.entries(variables).map(([name, value]) => `--env=${name}=${value}`),
     `--env=PYTHONPATH=${executor}`,
     `--entrypoint=${python}`,
-    `localstack/localstack:${localStackVersion}`,
+    image,
     '-m',
     'mintmark_localstack',
   ];
 }
+
+const containerName = (identity: string): string => `mintmark-${identity}`;
 
 /** @throws SetUpError when there is no Docker, or it does not answer, or this is not Linux */
 export function requireDocker(): string {
@@ -83,30 +91,74 @@ export function requireDocker(): string {
  *
  * @throws SetUpError as requireDocker
  * @throws LocalStackDied when it does not come up
+ * @throws the signal's reason
  */
 export async function startLocalStackInDocker(options: DockerOptions): Promise<LocalStack> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const docker = requireDocker();
   const port = await claimPort(0);
+  const identity = randomUUID();
   const logFile = join(options.folder, 'localstack.log');
   const log = openSync(logFile, 'a');
-  const child = spawn(docker, dockerArguments(port, options), { stdio: ['pipe', log, log], detached: true });
+  const child = spawn(docker, dockerArguments(port, identity, options), {
+    stdio: ['pipe', log, log],
+    detached: true,
+  });
   closeSync(log);
+  // Of a container that has ended; its end is what `exited` tells.
+  child.stdin?.on('error', () => {});
 
+  const circumstances = { port, logFile, logKeptIn: options.logKeptIn, reinstall: `run \`docker pull ${image}\`` };
+  const ended = new Promise<End>((resolve) => {
+    child.once('error', ({ message }) => resolve({ kind: 'not started', why: message }));
+    child.once('exit', (code, by) => {
+      resolve(by === null ? { kind: 'exit', code: code ?? 0 } : { kind: 'signal', signal: by });
+    });
+  });
   let stopping = false;
-  const exited = once(child, 'exit').then(([code]) =>
-    stopping ? undefined : new LocalStackDied(`docker run ended by itself (${code}).`, readFileSync(logFile, 'utf8')),
+  const exited: Promise<LocalStackDied | undefined> = ended.then((end) =>
+    stopping ? undefined : diedOf(end, circumstances),
   );
   const stop = async () => {
     stopping = true;
     child.stdin?.destroy();
-    await exited;
+    const limit = options.stopLimit ?? defaultStopLimit;
+    if (await within(ended, limit)) return;
+    await removeContainer(docker, containerName(identity), limit);
+    // Where docker's service hangs, its command line does too.
+    child.kill('SIGKILL');
+    await ended;
   };
+
   const endpoint = `http://127.0.0.1:${port}`;
   try {
-    await untilReady(endpoint, startLimit, exited, logFile);
+    const isReady = await untilReady({ endpoint, identity, limit: startLimit, exited, signal });
+    if (!isReady) throw diedOf({ kind: 'silent', seconds: startLimit / 1000 }, circumstances);
   } catch (error) {
     await stop();
     throw error;
   }
   return { endpoint, environment: clientEnvironment(endpoint, options.region), logFile, exited, stop };
+}
+
+/** Gives up after as long as a container has to end by itself: what cannot be reached cannot be removed. */
+async function removeContainer(docker: string, name: string, limit: number): Promise<void> {
+  const remove = spawn(docker, ['rm', '--force', name], { stdio: 'ignore' });
+  const done = new Promise<void>((resolve) => {
+    remove.once('error', () => resolve());
+    remove.once('exit', () => resolve());
+  });
+  if (!(await within(done, limit))) remove.kill('SIGKILL');
+}
+
+/** Whether it settles within so many milliseconds. */
+async function within(promise: Promise<unknown>, limit: number): Promise<boolean> {
+  const timer = new AbortController();
+  try {
+    const late = after(limit, false, { signal: timer.signal }).catch(() => false);
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    timer.abort();
+  }
 }

@@ -23,7 +23,7 @@ export interface LocalStackInstallation {
   readonly dynamoDbLocalJars: string;
 }
 
-const constraints = fileURLToPath(new URL('./constraints.txt', import.meta.url));
+const requirements = fileURLToPath(new URL('./requirements.txt', import.meta.url));
 const pom = fileURLToPath(new URL('./dynamodb-local.pom.xml', import.meta.url));
 
 /** Written into a part's folder when the part is whole; a folder without it is what an interrupted set-up left. */
@@ -31,8 +31,9 @@ const marker = 'complete';
 
 /**
  * Puts LocalStack and DynamoDB Local into the user's cache folder, where they are not there yet: with pip and Maven, as
- * the user has configured them, in versions that are pinned here. Says what it does on stderr, and nothing when there is
- * nothing to do. Of several at once, one installs and the others wait.
+ * the user has configured them, in versions that are pinned here, pip's by their hashes too. Says what it does on stderr, and nothing when there is
+ * nothing to do. Of several at once, one installs; the others say for whom they
+ * wait.
  *
  * @param signal gives it up; what is half-finished is made again the next time
  * @returns Unavailable when this machine cannot have it
@@ -40,7 +41,7 @@ const marker = 'complete';
  */
 export async function installLocalStack(signal?: AbortSignal): Promise<LocalStackInstallation | Unavailable> {
   const javaHome = findJavaHome();
-  const folder = join(userCache, `localstack-${localStackVersion}-${hashOf(constraints, pom)}`);
+  const folder = join(userCache, `localstack-${localStackVersion}-${hashOf(requirements, pom)}`);
   const installation = {
     kind: 'installed',
     python: join(folder, 'venv', 'bin', 'python'),
@@ -60,7 +61,7 @@ export async function installLocalStack(signal?: AbortSignal): Promise<LocalStac
   if (maven === undefined) return missing('maven');
 
   mkdirSync(folder, { recursive: true });
-  return underLock(join(folder, 'lock'), python, async (lock) => {
+  const install = async (lock: number): Promise<LocalStackInstallation | Unavailable> => {
     try {
       if (!venvIsWhole())
         await makePart(join(folder, 'venv'), (part) => installWithPip(part, python, { lock, signal }));
@@ -77,7 +78,8 @@ export async function installLocalStack(signal?: AbortSignal): Promise<LocalStac
       throw error;
     }
     return installation;
-  });
+  };
+  return underLock(join(folder, 'lock'), python, install, signal);
 }
 
 /** What pip, Maven and Java say when they do not get through, as against an answer that they do not like. */
@@ -118,9 +120,8 @@ async function installWithPip(folder: string, python: string, holding: Holding):
     withLog('localstack-pip.log', async (log) => {
       const made = await runHolding(python, ['-m', 'venv', folder], { ...holding, log });
       if (made !== 0) return { code: made, what: 'python -m venv' };
-      const requirement = `localstack-core[base-runtime,runtime]==${localStackVersion}`;
       const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off'];
-      const args = ['-m', 'pip', 'install', ...options, '--constraint', constraints, requirement];
+      const args = ['-m', 'pip', 'install', ...options, '--require-hashes', '--requirement', requirements];
       return { code: await runHolding(join(folder, 'bin', 'python'), args, { ...holding, log }), what: 'pip install' };
     }),
   );

@@ -1,14 +1,19 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as after } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { project, SetUpError } from '../setup/machine.mjs';
 import { removeAbandonedState, statePrefix } from '../state-folder.ts';
+import type { End, LocalStackDied } from './died.ts';
+import { diedOf } from './died.ts';
 import type { LocalStackInstallation } from './install.ts';
+import { untilReady } from './ready.ts';
+
+export { LocalStackDied } from './died.ts';
 
 export interface LocalStackOptions {
   readonly installation: LocalStackInstallation;
@@ -21,6 +26,10 @@ export interface LocalStackOptions {
   readonly node?: string;
   /** Milliseconds until it must answer. */
   readonly startLimit?: number;
+  /** Gives the start up. */
+  readonly signal?: AbortSignal;
+  /** Folder for the log of a LocalStack that ends by itself; in the user's cache folder by default. */
+  readonly logKeptIn?: string;
 }
 
 export interface LocalStack {
@@ -33,19 +42,6 @@ export interface LocalStack {
   readonly exited: Promise<LocalStackDied | undefined>;
   /** Ends LocalStack with all it started, and removes its state. */
   stop(): Promise<void>;
-}
-
-/** LocalStack ended, or did not come up. The message has its log's last lines. */
-export class LocalStackDied extends Error {
-  /** @param log its text */
-  constructor(what: string, log: string) {
-    const lines = log
-      .split('\n')
-      .filter((line) => line.trim() !== '')
-      .slice(-15);
-    super(`${what} Its log ends:\n${lines.map((line) => `  ${line}`).join('\n')}`);
-    this.name = 'LocalStackDied';
-  }
 }
 
 /** What the project uses; the rest would only take time and memory if something asked for it. */
@@ -66,32 +62,39 @@ const defaultStartLimit = 120_000;
  *
  * @throws SetUpError when the port is taken
  * @throws LocalStackDied when it does not come up
+ * @throws the signal's reason
  */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   removeAbandonedState();
   const port = await claimPort(options.port ?? 0);
   const folder = mkdtempSync(join(tmpdir(), statePrefix()));
   const logFile = join(folder, 'localstack.log');
+  const identity = randomUUID();
   layOut(folder, options.installation);
 
   const log = openSync(logFile, 'a');
   const child = spawn(options.installation.python, ['-m', 'mintmark_localstack'], {
     cwd: folder,
-    env: variables(folder, port, options),
+    env: variables(folder, port, identity, options),
     // The first is the lifeline (executor/mintmark_localstack/lifeline.py).
     stdio: ['pipe', log, log],
     detached: true,
   });
   closeSync(log);
 
+  const circumstances = {
+    port,
+    logFile,
+    logKeptIn: options.logKeptIn,
+    reinstall: `remove ${folderOf(options.installation)}, and LocalStack is installed anew`,
+  };
   let stopping = false;
-  const ended = endOf(child);
-  const exited = ended.then((how) => {
+  const exited = endOf(child).then((end) => {
     // What LocalStack itself started and has not ended holds the lifeline too.
     child.stdin?.destroy();
-    return stopping
-      ? undefined
-      : new LocalStackDied(`LocalStack ended by itself (${how}).`, readFileSync(logFile, 'utf8'));
+    return stopping ? undefined : diedOf(end, circumstances);
   });
   const stop = async () => {
     stopping = true;
@@ -102,14 +105,19 @@ export async function startLocalStack(options: LocalStackOptions): Promise<Local
   };
 
   const endpoint = `http://127.0.0.1:${port}`;
+  const limit = options.startLimit ?? defaultStartLimit;
   try {
-    await untilReady(endpoint, options.startLimit ?? defaultStartLimit, exited, logFile);
+    const isReady = await untilReady({ endpoint, identity, limit, exited, signal });
+    if (!isReady) throw diedOf({ kind: 'silent', seconds: limit / 1000 }, circumstances);
   } catch (error) {
     await stop();
     throw error;
   }
   return { endpoint, environment: clientEnvironment(endpoint, options.region), logFile, exited, stop };
 }
+
+/** The installation's own (install.ts), with all that belongs to it. */
+const folderOf = ({ python }: LocalStackInstallation): string => dirname(dirname(dirname(python)));
 
 /** LocalStack looks at no credentials. */
 export function clientEnvironment(endpoint: string, region: string): Record<string, string> {
@@ -161,7 +169,7 @@ function layOut(folder: string, { dynamoDbLocalJars }: LocalStackInstallation): 
 }
 
 /** All of LocalStack's variables: the user's own (a profile, DEBUG, a proxy) would make it another LocalStack. */
-function variables(folder: string, port: number, options: LocalStackOptions): Record<string, string> {
+function variables(folder: string, port: number, identity: string, options: LocalStackOptions): Record<string, string> {
   const { installation } = options;
   return {
     HOME: process.env.HOME ?? folder,
@@ -180,7 +188,7 @@ function variables(folder: string, port: number, options: LocalStackOptions): Re
     SKIP_SSL_CERT_DOWNLOAD: '1',
 
     ...sharedVariables(port),
-    ...executorVariables(options.functionEnvironment, options.node ?? process.execPath),
+    ...packageVariables(identity, options.functionEnvironment, options.node ?? process.execPath),
     MINTMARK_JAVA_HOME: installation.javaHome,
     MINTMARK_PYTHON: installation.python,
   };
@@ -204,8 +212,9 @@ export function sharedVariables(port: number): Record<string, string> {
   };
 }
 
-/** What the executor's package reads. */
-export function executorVariables(
+/** What the Python package in executor/ reads. */
+export function packageVariables(
+  identity: string,
   functionEnvironment: Readonly<Record<string, string>>,
   node: string,
 ): Record<string, string> {
@@ -215,18 +224,19 @@ export function executorVariables(
       NODE_PATH: join(project, 'node_modules'),
       ...functionEnvironment,
     }),
+    MINTMARK_IDENTITY: identity,
     MINTMARK_NODE: node,
     MINTMARK_RUNTIME: runtime,
   };
 }
 
-/** How a process ended, in words; then none of its group is left. */
-function endOf(child: ChildProcess): Promise<string> {
+/** How a process ended; then none of its group is left. Never rejects. */
+function endOf(child: ChildProcess): Promise<End> {
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve(error.message));
+    child.once('error', ({ message }) => resolve({ kind: 'not started', why: message }));
     child.once('exit', (code, signal) => {
       killGroup(child);
-      resolve(signal === null ? `exit code ${code}` : signal);
+      resolve(signal === null ? { kind: 'exit', code: code ?? 0 } : { kind: 'signal', signal });
     });
   });
 }
@@ -239,29 +249,5 @@ function killGroup({ pid }: ChildProcess): void {
   } catch (error) {
     // ESRCH: nothing of the group is left, which is what was wanted.
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
-}
-
-export async function untilReady(
-  endpoint: string,
-  limit: number,
-  exited: Promise<LocalStackDied | undefined>,
-  logFile: string,
-): Promise<void> {
-  const deadline = performance.now() + limit;
-  while (performance.now() < deadline) {
-    const died = await Promise.race([exited, after(100)]);
-    if (died !== undefined) throw died;
-    if (await answers(`${endpoint}/_localstack/health`)) return;
-  }
-  throw new LocalStackDied(`LocalStack did not answer within ${limit / 1000} s.`, readFileSync(logFile, 'utf8'));
-}
-
-async function answers(url: string): Promise<boolean> {
-  try {
-    return (await fetch(url, { signal: AbortSignal.timeout(5_000) })).ok;
-  } catch {
-    // Not yet: refused, or too slow.
-    return false;
   }
 }

@@ -1,4 +1,8 @@
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import type { ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { inject, vi } from 'vitest';
 import type { LocalStackOptions } from '../../local/localstack/start.ts';
@@ -168,6 +172,37 @@ export class Api {
     });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return response;
+  }
+}
+
+/** A door that functions knock on (`await fetch(url)`), and that keeps them waiting until it is opened. */
+export class Door {
+  readonly #waiting: ServerResponse[] = [];
+  readonly #server = createServer((_, response) => {
+    this.#waiting.push(response);
+    this.#server.emit('knock');
+  });
+
+  /** @returns its URL */
+  async hang(): Promise<string> {
+    this.#server.listen(0, '127.0.0.1');
+    await once(this.#server, 'listening');
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Resolves when so many stand before it. */
+  async knockedBy(count: number): Promise<void> {
+    while (this.#waiting.length < count) await once(this.#server, 'knock');
+  }
+
+  /** Lets in who stands before it. */
+  open(): void {
+    for (const response of this.#waiting.splice(0)) response.end();
+  }
+
+  remove(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
   }
 }
 

@@ -1,8 +1,11 @@
-import { describe, expect, it } from 'vitest';
-import { dockerArguments } from '../../local/localstack/docker.ts';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { dockerArguments, startLocalStackInDocker } from '../../local/localstack/docker.ts';
 
 describe('docker run for LocalStack', () => {
-  const args = dockerArguments(4567, {
+  const args = dockerArguments(4567, 'its-own', {
     region: 'eu-central-1',
     functionEnvironment: { AWS_ENDPOINT_URL_KMS: 'http://127.0.0.1:8080' },
     folder: '/state',
@@ -19,6 +22,11 @@ describe('docker run for LocalStack', () => {
     expect(args).toContain('--network=host');
   });
 
+  it('names the container, which says its name on the port', () => {
+    expect(args).toContain('--name=mintmark-its-own');
+    expect(args).toContain('--env=MINTMARK_IDENTITY=its-own');
+  });
+
   it('hands in what the functions need, and lets them write nowhere but into the state folder', () => {
     expect(args).toContain('--volume=/usr/lib/softhsm:/usr/lib/softhsm:ro');
     const writable = args.filter((each) => each.startsWith('--volume=') && !each.endsWith(':ro'));
@@ -27,5 +35,77 @@ describe('docker run for LocalStack', () => {
     expect(JSON.parse(variable.slice(variable.indexOf('{')))).toMatchObject({
       AWS_ENDPOINT_URL_KMS: 'http://127.0.0.1:8080',
     });
+  });
+});
+
+describe.skipIf(process.platform !== 'linux')('LocalStack in Docker, with a docker that is a script', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'mintmark-docker-'));
+    vi.stubEnv('PATH', `${folder}${delimiter}${process.env.PATH}`);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** @param run what `docker run` does, as shell script; `$folder` is the test's */
+  function docker(run: string): void {
+    const script = `#!/bin/sh
+folder=${JSON.stringify(folder)}
+case "$1" in
+  version) ;;
+  run) ${run} ;;
+  rm) echo "$@" > "$folder/removed" ;;
+esac
+`;
+    writeFileSync(join(folder, 'docker'), script, { mode: 0o755 });
+  }
+
+  const start = (signal?: AbortSignal) =>
+    startLocalStackInDocker({
+      region: 'eu-central-1',
+      functionEnvironment: {},
+      folder,
+      logKeptIn: join(folder, 'log'),
+      libraries: [],
+      stopLimit: 1,
+      ...(signal === undefined ? {} : { signal }),
+    });
+
+  it('says what docker said, and what to do, when the container ends', async () => {
+    docker('echo "no such image" >&2; exit 125');
+    await expect(start()).rejects.toThrow(
+      /^LocalStack ended by itself \(exit code 125\)\. Run the same again; [^\n]*`docker pull localstack\/localstack:4\.14\.0`[^]+ {2}no such image$/,
+    );
+  });
+
+  it('removes a container that does not end by itself, and ends the command line that waits for it', async () => {
+    docker('echo $$ > "$folder/pid.new"; mv "$folder/pid.new" "$folder/pid"; exec sleep 600');
+    const givenUp = new AbortController();
+    const starting = start(givenUp.signal);
+    await expect.poll(() => existsSync(join(folder, 'pid')), { timeout: 10_000 }).toBe(true);
+    givenUp.abort(new Error('Enough.'));
+    await expect(starting).rejects.toThrow(/^Enough\.$/);
+    expect(readFileSync(join(folder, 'removed'), 'utf8')).toMatch(/^rm --force mintmark-[0-9a-f-]{36}\n$/);
+    expect(() => process.kill(Number(readFileSync(join(folder, 'pid'), 'utf8')), 0)).toThrow('ESRCH');
+  });
+
+  it('ends at the end of its standard input, where the container lets it', async () => {
+    docker('touch "$folder/begun"; cat; touch "$folder/ended"');
+    const givenUp = new AbortController();
+    const starting = startLocalStackInDocker({
+      region: 'eu-central-1',
+      functionEnvironment: {},
+      folder,
+      logKeptIn: join(folder, 'log'),
+      libraries: [],
+      signal: givenUp.signal,
+    });
+    await expect.poll(() => existsSync(join(folder, 'begun')), { timeout: 10_000 }).toBe(true);
+    givenUp.abort(new Error('Enough.'));
+    await expect(starting).rejects.toThrow(/^Enough\.$/);
+    expect(existsSync(join(folder, 'ended'))).toBe(true);
+    expect(existsSync(join(folder, 'removed'))).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -77,6 +77,19 @@ describe('the sentences', () => {
   });
 });
 
+describe('what pip installs', () => {
+  const pinned = (name: string) =>
+    readFileSync(new URL(`../../local/localstack/${name}`, import.meta.url), 'utf8').matchAll(
+      /^([\w.-]+)(?:\[[\w,-]+\])?==(\S+)/gm,
+    );
+  const versions = (name: string) => [...pinned(name)].map(([, what, version]) => `${what} ${version}`).sort();
+
+  it('is what was asked for, with hashes', () => {
+    expect(versions('requirements.txt')).toEqual(versions('requirements.in'));
+    expect(versions('requirements.in').length).toBeGreaterThan(100);
+  });
+});
+
 describe("Java's account of itself", () => {
   it.each([
     ['1.8', undefined],
@@ -102,6 +115,7 @@ describe('a failed download', () => {
   it.each([
     'ERROR: Cannot install moto-ext because these package versions have conflicting dependencies.',
     'No space left on device',
+    'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.',
   ])('is not the network: %s', (text) => {
     expect(isNetworkFailure(text)).toBe(false);
   });

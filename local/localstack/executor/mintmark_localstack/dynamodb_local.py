@@ -7,6 +7,7 @@ not reach, so it needs a lifeline. The Java agent that LocalStack adds is droppe
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import jpype
@@ -24,6 +25,8 @@ def main(arguments: list[str]) -> None:
     options = [option for option in arguments[:jar] if option.startswith(_KEPT_OPTIONS)]
     jars = Path(arguments[jar + 1]).parent / "DynamoDBLocal_lib"
     java_home = Path(os.environ["MINTMARK_JAVA_HOME"])
+    # Java knows nothing of TMPDIR, nor does it clean up when it is killed.
+    options += [f"-Djava.io.tmpdir={tempfile.gettempdir()}", "-XX:-UsePerfData"]
     jpype.startJVM(_jvm_of(java_home), *options, classpath=[str(jars / "*")], convertStrings=False)
 
     runner = jpype.JClass("com.amazonaws.services.dynamodbv2.local.main.ServerRunner")

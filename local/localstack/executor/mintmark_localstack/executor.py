@@ -16,7 +16,8 @@ from mintmark_localstack.runtime_process import RuntimeProcess
 from mintmark_localstack.variables import function_variables
 
 # AWS Lambda, "Understanding the Lambda execution environment lifecycle": the init phase is limited to 10 seconds; one
-# that takes longer is started over, on the invocation's time.
+# that takes longer or fails is started over, once, as part of the invocation and on its time, and so is that of an
+# environment whose process has ended in an earlier invocation.
 _INIT_LIMIT = 10.0
 
 _HOST = "127.0.0.1"
@@ -25,7 +26,7 @@ _HOST = "127.0.0.1"
 class ProcessRuntimeExecutor(RuntimeExecutor):
     """One execution environment. Its process starts with the first invocation (the cold start), so that what goes wrong
     there has a request id and a log; one that times out or exits is gone with all it started, and the next invocation
-    starts another, as Lambda does.
+    starts another, on its own time, as Lambda does.
 
     LocalStack gives an environment one invocation at a time.
     """
@@ -73,6 +74,7 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
         configuration = self.function_version.config
         log: list[str] = []
         process, start, init_duration, error = self._initialised(request_id, log)
+        initialised = error is None
         log.append(report.start_line(request_id, self.function_version.id.qualifier))
 
         answer = b""
@@ -95,13 +97,12 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
                 process.kill()
         else:
             memory = None
-            process.kill()
         duration = min(monotonic() - start, configuration.timeout)
 
         log += process.take_lines()
         if error is not None:
             answer = json.dumps(error, ensure_ascii=False).encode()
-            log.append(report.error_line(_now(), request_id, error))
+            log += report.error_lines(_now(), request_id, error, initialised)
         log += report.end_lines(
             request_id,
             duration=duration,
@@ -109,37 +110,44 @@ class ProcessRuntimeExecutor(RuntimeExecutor):
             max_memory_used=memory,
             init_duration=init_duration,
             error=error,
+            initialised=initialised,
         )
         return InvocationResult(request_id, answer, error is not None, "\n".join(log) + "\n")
 
     def _initialised(
         self, request_id: str, log: list[str]
     ) -> tuple[RuntimeProcess, float, float | None, FunctionError | None]:
-        """The process to invoke, and when the invocation's time began (of the monotonic clock); for a cold start, how
-        many seconds that took, and how it failed."""
-        process = self._process
-        if process is not None:
+        """The process to invoke, and when the invocation's time began (of the monotonic clock); how many seconds the init
+        phase took, where it was not part of that time; and how the last init phase failed."""
+        timeout = self.function_version.config.timeout
+        if self._process is None:
+            process, duration, error = self._init("init", _INIT_LIMIT, request_id, log)
+            if error is None:
+                return process, monotonic(), duration, None
+        else:
             # What was written after the last answer.
-            log += process.take_lines()
-            if not process.ended.is_set():
-                return process, monotonic(), None, None
+            log += self._process.take_lines()
+            if not self._process.ended.is_set():
+                return self._process, monotonic(), None, None
+        start = monotonic()
+        process, _, error = self._init("invoke", timeout, request_id, log)
+        return process, start, None, error
 
+    def _init(
+        self, phase: str, limit: float, request_id: str, log: list[str]
+    ) -> tuple[RuntimeProcess, float, FunctionError | None]:
+        """A new process, how many seconds its init phase took, and how that failed; then the process is gone."""
         began = monotonic()
         process = self._new_process()
-        said = process.next(began + _INIT_LIMIT)
-        init_duration = monotonic() - began
-        start = monotonic()
-        timeout = self.function_version.config.timeout
-        if said is None:
+        said = process.next(began + limit)
+        duration = monotonic() - began
+        error = _failure(said, "ready", request_id, self.function_version.config.timeout)
+        if error is not None:
             process.kill()
-            log += [*process.take_lines(), report.init_report_line(init_duration, "timeout", None)]
-            process = self._new_process()
-            said = process.next(start + timeout)
-        error = _failure(said, "ready", request_id, timeout)
         log += process.take_lines()
         if error is not None:
-            log.append(report.init_report_line(init_duration, "error", str(error["errorType"])))
-        return process, start, init_duration, error
+            log += report.failed_init_lines(_now(), phase, duration, error)
+        return process, duration, error
 
     def _new_process(self) -> RuntimeProcess:
         self._process = RuntimeProcess(os.environ["MINTMARK_NODE"], os.environ["MINTMARK_RUNTIME"], self._variables)

@@ -42,17 +42,35 @@ def start_line(request_id: str, version: str) -> str:
     return f"START RequestId: {request_id} Version: {version}"
 
 
-def error_line(time: str, request_id: str, error: FunctionError) -> str:
-    """As Lambda's Node.js runtime logs what a handler throws; of a timeout Lambda logs the text alone."""
-    if error["errorType"] == "Sandbox.Timedout":
-        return f"{time} {request_id} {str(error['errorMessage']).partition(' Error: ')[2]}"
-    return f"{time}\t{request_id}\tERROR\tInvoke Error\t{json.dumps(error, ensure_ascii=False)}"
+def error_lines(time: str, request_id: str, error: FunctionError, initialised: bool) -> list[str]:
+    """How an invocation failed, between START and END.
+
+    :param initialised: False where the init phase failed: what the function's own code did there is told by then
+    """
+    match error["errorType"]:
+        case "Sandbox.Timedout":
+            return [f"{time} {request_id} {str(error['errorMessage']).partition(' Error: ')[2]}"]
+        case "Runtime.ExitError":
+            return [str(error["errorMessage"]), "Runtime.ExitError"]
+    if not initialised:
+        return []
+    return [f"{time}\t{request_id}\tERROR\tInvoke Error\t{_json(error)}"]
 
 
-def init_report_line(duration: float, status: str, error_type: str | None) -> str:
-    """Of an init phase that failed. :param duration: in seconds"""
-    kind = "" if error_type is None else f"\tError Type: {error_type}"
-    return f"INIT_REPORT Init Duration: {duration * 1000:.2f} ms\tPhase: init\tStatus: {status}{kind}"
+def failed_init_lines(time: str, phase: str, duration: float, error: FunctionError) -> list[str]:
+    """:param phase: init, or invoke for one that is part of an invocation :param duration: in seconds"""
+    what = f"INIT_REPORT Init Duration: {duration * 1000:.2f} ms\tPhase: {phase}"
+    match error["errorType"]:
+        case "Sandbox.Timedout":
+            return [f"{what}\tStatus: timeout"]
+        case kind:
+            # Lambda's Node.js runtime tells what it caught; of an exit there was nobody to tell.
+            told = [] if kind == "Runtime.ExitError" else [f"{time}\tundefined\tERROR\tUncaught Exception \t{_json(error)}"]
+            return [*told, f"{what}\tStatus: error\tError Type: {kind}"]
+
+
+def _json(error: FunctionError) -> str:
+    return json.dumps(error, ensure_ascii=False)
 
 
 def end_lines(
@@ -63,8 +81,10 @@ def end_lines(
     max_memory_used: int | None,
     init_duration: float | None,
     error: FunctionError | None,
+    initialised: bool,
 ) -> list[str]:
-    """:param duration: seconds, as `init_duration` is :param max_memory_used: in MB, where it is known"""
+    """:param duration: seconds, as `init_duration` is :param max_memory_used: in MB, where it is known
+    :param initialised: False where the init phase failed"""
     fields = [
         f"REPORT RequestId: {request_id}",
         f"Duration: {duration * 1000:.2f} ms",
@@ -79,6 +99,6 @@ def end_lines(
     match None if error is None else error["errorType"]:
         case "Sandbox.Timedout":
             fields.append("Status: timeout")
-        case str() as kind if kind.startswith("Runtime."):
+        case str() as kind if not initialised or kind.startswith("Runtime."):
             fields += ["Status: error", f"Error Type: {kind}"]
     return [f"END RequestId: {request_id}", "\t".join(fields)]

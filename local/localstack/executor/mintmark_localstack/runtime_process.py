@@ -1,5 +1,6 @@
 """The process of one execution environment: local/lambda/runtime.ts under Node, spoken to as local/lambda/protocol.ts
-says. It leads a process group of its own and ends with LocalStack (local/lambda/lifeline.ts)."""
+says. It leads a process group of its own and ends with LocalStack (local/lambda/lifeline.ts); a supervisor between the
+two ends what it started."""
 
 import codecs
 import fcntl
@@ -10,6 +11,7 @@ import select
 import selectors
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,12 +25,16 @@ _LIFELINE = 4
 
 _IN_TASK_ROOT = Path(__file__).with_name("in-task-root.mjs")
 
-# Standard descriptors and the two above must not be among those that are copied onto them.
+# supervisor.py
+_REPORT = 5
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+# Standard descriptors and the three above must not be among those that are copied onto them.
 _LEAST_DESCRIPTOR = 10
 
 
 class RuntimeProcess:
-    """:ivar ended: set when the process, and what it started in its group, is gone"""
+    """:ivar ended: set when the process, and what it started, is gone"""
 
     def __init__(self, node: str, runtime: str, variables: Mapping[str, str]) -> None:
         """:param variables: all of the process's environment variables"""
@@ -42,11 +48,14 @@ class RuntimeProcess:
         self._channel, theirs = socket.socketpair()
         self._log, log = os.pipe()
         lifeline, self._lifeline = os.pipe()
-        with _moved_up(theirs.detach(), log, lifeline) as (theirs_up, log_up, lifeline_up):
-            self.pid = os.posix_spawn(
-                node,
-                [node, str(_IN_TASK_ROOT), runtime],
-                {**variables, "NODE_CHANNEL_FD": str(_CHANNEL), "NODE_CHANNEL_SERIALIZATION_MODE": "json"},
+        self._report, report = os.pipe()
+        variables = {**variables, "NODE_CHANNEL_FD": str(_CHANNEL), "NODE_CHANNEL_SERIALIZATION_MODE": "json"}
+        moved_up = _moved_up(theirs.detach(), log, lifeline, report)
+        with moved_up as (theirs_up, log_up, lifeline_up, report_up):
+            self._supervisor = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", str(_SUPERVISOR), node, str(_IN_TASK_ROOT), runtime],
+                {"LC_ALL": "C.UTF-8", "MINTMARK_RUNTIME_VARIABLES": json.dumps(variables)},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     # One pipe for both, so that the log has their lines in the order in which they were written.
@@ -54,19 +63,20 @@ class RuntimeProcess:
                     (os.POSIX_SPAWN_DUP2, log_up, 2),
                     (os.POSIX_SPAWN_DUP2, theirs_up, _CHANNEL),
                     (os.POSIX_SPAWN_DUP2, lifeline_up, _LIFELINE),
+                    (os.POSIX_SPAWN_DUP2, report_up, _REPORT),
                 ],
+                # Out of reach of whatever ends LocalStack's group: it has to outlive LocalStack by a moment.
                 setpgroup=0,
-                # Python ignores it, and what a process ignores its children ignore too.
-                setsigdef=[signal.SIGPIPE],
             )
         self._channel.setblocking(False)
         os.set_blocking(self._log, False)
         self._reaped, self._reaper_end = os.pipe()
         self._exit = Exit(None, None)
-        self._leader_lock = threading.Lock()
-        self._leader_reaped = False
+        self._pid: int | None = None
+        self._started = threading.Event()
+        self._lifeline_lock = threading.Lock()
         for work in (self._reap, self._pump):
-            threading.Thread(target=work, name=f"lambda-process-{self.pid}", daemon=True).start()
+            threading.Thread(target=work, name=f"lambda-process-{self._supervisor}", daemon=True).start()
 
     def send(self, message: Mapping[str, object], deadline: float) -> bool:
         """:returns: False when the process does not take the message in time; one that is gone is told by `next`"""
@@ -99,8 +109,9 @@ class RuntimeProcess:
 
     def max_memory_used(self) -> int | None:
         """MB, the highest so far; None where the system does not say, or the process is gone."""
+        self._started.wait()
         try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
+            status = Path(f"/proc/{self._pid}/status").read_text()
         except OSError:
             return None
         kilobytes = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
@@ -108,27 +119,28 @@ class RuntimeProcess:
 
     def kill(self) -> None:
         """Kills the process and all that it started; returns when it is gone."""
-        with self._leader_lock:
-            if not self._leader_reaped:
-                self._kill_group()
+        self._cut_lifeline()
         self.ended.wait()
 
-    def _kill_group(self) -> None:
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            # Nothing of the group is left; macOS says so with EPERM where only a zombie is.
-            pass
+    def _cut_lifeline(self) -> None:
+        with self._lifeline_lock:
+            if self._lifeline is not None:
+                os.close(self._lifeline)
+                self._lifeline = None
 
     def _reap(self) -> None:
-        # The group is killed while its leader still is a zombie: its id cannot be somebody else's yet.
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        with self._leader_lock:
-            self._kill_group()
-            _, status = os.waitpid(self.pid, 0)
-            self._leader_reaped = True
-        code = os.waitstatus_to_exitcode(status)
-        self._exit = Exit(code, None) if code >= 0 else Exit(None, signal.Signals(-code).name)
+        with open(self._report) as report:
+            self._pid = _number(report.readline())
+            self._started.set()
+            status = _number(report.readline())
+        os.waitpid(self._supervisor, 0)
+        # Where the supervisor was killed, the process itself still listens to its lifeline.
+        self._cut_lifeline()
+        if status is None:
+            self._exit = Exit(None, signal.SIGKILL.name)
+        else:
+            code = os.waitstatus_to_exitcode(status)
+            self._exit = Exit(code, None) if code >= 0 else Exit(None, signal.Signals(-code).name)
         os.close(self._reaper_end)
 
     def _pump(self) -> None:
@@ -146,7 +158,7 @@ class RuntimeProcess:
                 if self._log in ready and not self._read_log():
                     selector.unregister(self._log)
         self._channel.close()
-        for descriptor in (self._reaped, self._log, self._lifeline):
+        for descriptor in (self._reaped, self._log):
             os.close(descriptor)
         self.ended.set()
         self._said.put(self._exit)
@@ -176,6 +188,11 @@ class RuntimeProcess:
             return False
         except BlockingIOError:
             return True
+
+
+def _number(line: str) -> int | None:
+    """:returns: None for a line that was never written"""
+    return int(line) if line else None
 
 
 def _message(line: str) -> dict:
