@@ -1,6 +1,6 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, parse } from 'node:path';
 import { certificatePem } from '../shared/issuance/index.ts';
+import { writeWhole } from '../shared/output-folder.ts';
 import type { Answered } from './enrol.ts';
 import type { LocalCloud } from './local-cloud.ts';
 
@@ -16,27 +16,10 @@ interface Result {
 }
 
 /**
- * Makes the folder that results go to, and proves that they can: nobody should learn after a thousand certificates
- * that there is no place for them.
- * @throws Error one sentence
- */
-export function prepareResults(folder: string): void {
-  const proof = join(folder, `.mintmark-${process.pid}`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(proof, '');
-    rmSync(proof);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Error(`The certificates cannot be written to ${folder} (${code}): name a folder with --out.`, { cause });
-  }
-}
-
-/**
  * Writes `<stem>.pem` (leaf, then issuing CA) for every certificate, root.pem and results.json. Where two files would
  * have one name (a.csr and a.pem, or a device called root), the later one's is its whole file name with .pem, and .pem
  * again until nothing else has the name.
- * @param folder as `prepareResults` left it
+ * @param folder as `prepareOutputFolder` left it
  * @returns the certificates' file names
  */
 export function writeResults(
@@ -65,11 +48,4 @@ function resultOf({ submission: { file, deviceId }, requestId, answer }: Answere
   return answer.status === 'issued'
     ? { file, deviceId, requestId, status: answer.status, serialNumber: answer.serialNumber }
     : { file, deviceId, requestId, status: answer.status, code: answer.code, detail: answer.detail };
-}
-
-/** A reader sees the old file or the new one, never half of it. */
-function writeWhole(path: string, content: string): void {
-  const unfinished = `${path}.${process.pid}`;
-  writeFileSync(unfinished, content);
-  renameSync(unfinished, path);
 }

@@ -1,6 +1,7 @@
 import type { webcrypto } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join, parse } from 'node:path';
+import { readCsrFile } from '../shared/enrolment/index.ts';
 import type { ErrorCode } from '../shared/errors.ts';
 import * as x509 from './x509.ts';
 
@@ -15,57 +16,18 @@ export interface Submission {
   readonly refusal?: { readonly code: ErrorCode; readonly detail: string };
 }
 
-/**
- * The most that is read of a file, and sent of one, in bytes: far above every CSR, and far below the 1 MiB that SQS
- * takes.
- */
-const maximumBytes = 262_144;
-
 /** Every file of a folder, by name; the stem is the device id. */
 export function readSubmissions(folder: string): Submission[] {
   return readdirSync(folder)
     .sort()
-    .flatMap((file) => {
-      const read = readCsr(join(folder, file));
-      return read === 'folder' ? [] : [{ file, deviceId: parse(file).name, ...read }];
+    .flatMap((file): Submission[] => {
+      const read = readCsrFile(join(folder, file));
+      if (read.kind === 'folder') return [];
+      const submission = { file, deviceId: parse(file).name };
+      if (read.kind === 'csr') return [{ ...submission, csr: read.csr }];
+      const { code, detail } = read;
+      return [{ ...submission, csr: '', refusal: { code, detail } }];
     });
-}
-
-type Read = Pick<Submission, 'csr' | 'refusal'>;
-
-function readCsr(path: string): Read | 'folder' {
-  try {
-    const stats = statSync(path);
-    if (stats.isDirectory()) return 'folder';
-    // Reading a pipe or a device may never end.
-    if (!stats.isFile()) return refused('CSR_NOT_DECODABLE', 'This is a pipe, a socket or a device, not a file.');
-    if (stats.size > maximumBytes) return tooLarge(stats.size);
-    const csr = csrText(readFileSync(path));
-    if (/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(csr)) {
-      return refused('CSR_NOT_DECODABLE', 'This is a private key, which is sent to nobody; it was left where it is.');
-    }
-    // JSON takes six bytes for a control character.
-    return Buffer.byteLength(JSON.stringify(csr)) > maximumBytes ? tooLarge(stats.size) : { csr };
-  } catch (error) {
-    return refused(
-      'CSR_NOT_DECODABLE',
-      `The file cannot be read: ${(error as NodeJS.ErrnoException).code ?? String(error)}.`,
-    );
-  }
-}
-
-const tooLarge = (bytes: number): Read =>
-  refused('CSR_TOO_LARGE', `The file has ${bytes} bytes; a CSR has at most 16 KiB of DER.`);
-
-function refused(code: ErrorCode, detail: string): Read {
-  return { csr: '', refusal: { code, detail } };
-}
-
-/** PEM and base64 are text and go as they are; anything else is taken for DER. */
-function csrText(content: Buffer): string {
-  const text = content.toString('utf8');
-  const isText = text.includes('-----BEGIN ') || /^[A-Za-z0-9+/=\s]*$/.test(text);
-  return isText ? text : content.toString('base64');
 }
 
 const curve = (namedCurve: string): KeyAlgorithm & webcrypto.EcdsaParams => ({

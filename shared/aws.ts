@@ -2,6 +2,7 @@ import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
+import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 
@@ -21,6 +22,10 @@ export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({ req
 export const makeCloudWatchClient = (): CloudWatchClient => new CloudWatchClient({ requestHandler });
 
 export const makeKMSClient = (): KMSClient => new KMSClient({ requestHandler });
+
+/** An invocation answers when the function does: 60 seconds are the longest that one of ours has. */
+export const makeLambdaClient = (): LambdaClient =>
+  new LambdaClient({ requestHandler: { ...requestHandler, requestTimeout: 70_000 } });
 
 export const makeSNSClient = (): SNSClient => new SNSClient({ requestHandler });
 

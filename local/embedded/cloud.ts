@@ -6,6 +6,7 @@ import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { MintmarkError } from '../../shared/errors.ts';
 import { FunctionPool } from '../lambda/function-pool.ts';
+import { cloudWatchService, type Metric } from './cloudwatch-service.ts';
 import type { FunctionDefinition, ResourceReference } from './definitions.ts';
 import { readDocuments, resolveDefinitions } from './definitions.ts';
 import { startDynalite, startFauxqs } from './emulators.ts';
@@ -49,6 +50,8 @@ export interface EmbeddedCloud {
   readonly resources: Readonly<Record<string, ResourceReference>>;
   /** By logical id: its ARN, the access key id that it calls AWS with (SenderId of what it sends), its processes now. */
   readonly functions: Readonly<Record<string, EmbeddedFunction>>;
+  /** The last that CloudWatch was told, oldest first. */
+  readonly metrics: readonly Metric[];
   /** Delivers nothing more, lets running invocations end (at their timeout at the latest), and leaves nothing behind. */
   stop(): Promise<void>;
 }
@@ -66,6 +69,9 @@ const secretAccessKey = 'local';
 
 /** AWS's least MaximumConcurrency, for mappings that set none: this is one machine. */
 const defaultConcurrency = 2;
+
+/** How many values are kept of what CloudWatch is told, for a cloud that is up for days. */
+const maximumMetrics = 10_000;
 
 /**
  * The parts of AWS that the project uses, in this process (functions in processes of their own), from the definitions
@@ -89,6 +95,8 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
     cleanUps.push(() => fauxqs.close());
 
     const mappings: EventSourceMapping[] = [];
+    const metrics: Metric[] = [];
+    const pools: FunctionPool[] = [];
     const services = new Map<string, Service>();
     const gateway = await startGateway(services);
     cleanUps.push(() => gateway.close());
@@ -102,7 +110,14 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
       .set('s3', toFauxqs)
       .set('kms', toStub)
       .set('cloudhsm', toStub)
-      .set('lambda', lambdaService(mappings));
+      .set('lambda', lambdaService(mappings, pools))
+      .set(
+        'monitoring',
+        cloudWatchService((metric) => {
+          metrics.push(metric);
+          if (metrics.length > maximumMetrics) metrics.shift();
+        }),
+      );
 
     const { region, accountId, stage, parameters } = options;
     const definitions = resolveDefinitions(documents, { endpoint, region, accountId, stage, parameters });
@@ -135,6 +150,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
         },
       );
       cleanUps.push(() => pool.stop());
+      pools.push(pool);
       functions[definition.logicalId] = { arn, accessKeyId, pids: () => pool.pids };
       mappings.push(...mappingsOf(definition, pool, options, definitions.references, clients.sqs));
     }
@@ -148,6 +164,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
       environment: awsEnvironment(endpoint, options, accessKeyIdOf('operator')),
       resources: definitions.references,
       functions,
+      metrics,
       stop,
     };
   } catch (error) {

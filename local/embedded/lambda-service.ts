@@ -1,22 +1,29 @@
 import * as z from 'zod';
+import type { FunctionPool } from '../lambda/function-pool.ts';
 import type { Answer } from './aws-error.ts';
 import { awsError } from './aws-error.ts';
 import type { EventSourceMapping } from './event-source-mapping.ts';
 import type { Service } from './gateway.ts';
+import { invoke, isCalled } from './lambda-invoke.ts';
 
 const update = z.strictObject({ Enabled: z.boolean().optional(), FunctionName: z.string().optional() });
 
 const path = /^\/2015-03-31\/event-source-mappings\/?(?<uuid>[^/]+)?\/?$/;
 
+const invocations = /^\/2015-03-31\/functions\/(?<name>[^/]+)\/invocations\/?$/;
+
 /**
- * The part of Lambda's API that the project's own functions call: GetEventSourceMapping, ListEventSourceMappings, and
+ * The part of Lambda's API that the project itself calls: Invoke; GetEventSourceMapping, ListEventSourceMappings, and
  * UpdateEventSourceMapping as far as pausing and resuming goes (AWS Lambda API reference).
  *
- * @param mappings may be filled later
+ * @param mappings may be filled later, as may `pools`
  */
-export function lambdaService(mappings: readonly EventSourceMapping[]): Service {
-  return async ({ method, url, body }) => {
+export function lambdaService(mappings: readonly EventSourceMapping[], pools: readonly FunctionPool[]): Service {
+  return async (request) => {
+    const { method, url, body } = request;
     const { pathname, searchParams } = new URL(url, 'http://localhost');
+    const invoked = invocations.exec(pathname)?.groups?.['name'];
+    if (invoked !== undefined && method === 'POST') return invoke(pools, decodeURIComponent(invoked), request);
     const found = path.exec(pathname);
     const uuid = found?.groups?.['uuid'];
 
@@ -68,10 +75,6 @@ function parseJson(body: Buffer): unknown {
     // Not an object either, which the caller answers for.
     return undefined;
   }
-}
-
-function isCalled(functionArn: string, nameOrArn: string): boolean {
-  return functionArn === nameOrArn || functionArn.endsWith(`:${nameOrArn}`);
 }
 
 function configuration(mapping: EventSourceMapping): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 import { dependenciesAreCurrent, installDependencies, rebuildPkcs11js } from './dependencies.mjs';
@@ -36,6 +36,7 @@ async function prepare() {
   if (!pkcs11ShimIsCurrent()) await compilePkcs11Shim();
   await checkThatPkcs11Loads(node, softhsm2.library);
 
+  linkCommand();
   record({ softhsm2Library: softhsm2.library, softhsm2Util: softhsm2.util, pkcs11Shim });
   process.stderr.write(`set-up: everything is in place (${seconds(performance.now() - start)})\n`);
   const path = [dirname(node.program), process.env['PATH'] ?? ''].join(delimiter);
@@ -107,21 +108,34 @@ function loads(program, script, ...args) {
   return { ok: status === 0, reason };
 }
 
+/** npx looks into node_modules/.bin first, and npm puts nothing there for a project's own command. */
+function linkCommand() {
+  const target = join('..', '..', 'local', 'setup', 'mintmark.mjs');
+  const path = join(project, 'node_modules', '.bin', 'mintmark');
+  if (unlessAbsent(() => readlinkSync(path)) === target) return;
+  const unfinished = `${path}.${process.pid}`;
+  symlinkSync(target, unfinished);
+  renameSync(unfinished, path);
+}
+
 /** @param {{ softhsm2Library: string, softhsm2Util: string | null, pkcs11Shim: string }} found */
 function record(found) {
   const path = join(projectCache, 'setup.json');
   const text = `${JSON.stringify(found, null, 2)}\n`;
-  if (text === current(path)) return;
+  if (text === unlessAbsent(() => readFileSync(path, 'utf8'))) return;
   mkdirSync(projectCache, { recursive: true });
   const unfinished = `${path}.${process.pid}`;
   writeFileSync(unfinished, text);
   renameSync(unfinished, path);
 }
 
-/** @param {string} path */
-function current(path) {
+/**
+ * @param {() => string} read
+ * @returns {string | undefined} undefined where there is no such file
+ */
+function unlessAbsent(read) {
   try {
-    return readFileSync(path, 'utf8');
+    return read();
   } catch (error) {
     if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ENOENT') return undefined;
     throw error;

@@ -1,6 +1,7 @@
 export { binary, type Item, readBinary, readString, string } from './attributes.ts';
 export { type Device, Devices } from './devices.ts';
-export { type Failure, Failures } from './failures.ts';
+export { type FailureRecord, FailureRecords } from './failure-records.ts';
+export { Failures } from './failures.ts';
 export {
   IssuanceLedger,
   keyOf,
@@ -9,7 +10,10 @@ export {
   type RequestIdentity,
   type StandingRow,
 } from './issuance.ts';
+export { type IssuanceRecord, IssuanceRecords, type IssuanceSelection } from './issuance-records.ts';
+export { type IssuerCertificates, readIssuerCertificates } from './issuer-certificates.ts';
 export { type Issuer, Issuers } from './issuers.ts';
+export type { Position, ReadOptions } from './partitions.ts';
 export { crlShardOf, Revocations } from './revocations.ts';
-export type { IssuedRow, RejectedRow } from './row.ts';
+export type { IssuedRow, RejectedRow, RequestKey } from './row.ts';
 export { storeError } from './store-error.ts';

@@ -444,10 +444,10 @@ describe('the gateway', () => {
 
   it('says which service it does not have, in the protocol it was asked in', async () => {
     const ask = (headers: Record<string, string>) =>
-      fetch(cloud.endpoint, { method: 'POST', headers: { authorization: signedFor('monitoring'), ...headers } });
+      fetch(cloud.endpoint, { method: 'POST', headers: { authorization: signedFor('email'), ...headers } });
     const query = await ask({ 'content-type': 'application/x-www-form-urlencoded' });
     expect(query.status).toBe(501);
-    expect(await query.text()).toContain('The embedded cloud has no service "monitoring".');
+    expect(await query.text()).toContain('The embedded cloud has no service "email".');
     const cbor = Buffer.from(await (await ask({ 'smithy-protocol': 'rpc-v2-cbor' })).arrayBuffer());
     // RFC 8949: map(2), text(2-byte length 6) "__type", text(2-byte length 14) "NotImplemented"
     expect(cbor.subarray(0, 27).toString('latin1')).toBe('\xa2\x79\x00\x06__type\x79\x00\x0eNotImplemented');

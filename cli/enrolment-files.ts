@@ -1,0 +1,70 @@
+import { existsSync } from 'node:fs';
+import { parse } from 'node:path';
+import { type EnrolmentRequest, messageBody, readCsrFile } from '../shared/enrolment/index.ts';
+import { MintmarkError } from '../shared/errors.ts';
+import { decodeCsr, parseCertificationRequest, readMessage, requestHashOf } from '../shared/issuance/index.ts';
+import { UsageError } from './errors.ts';
+
+export interface FileRequest extends EnrolmentRequest {
+  /** As given. */
+  readonly file: string;
+  readonly requestHash: string;
+}
+
+interface Options {
+  readonly device?: string;
+  readonly requestId?: string;
+  readonly profile: string;
+}
+
+/** So many problems are told at once. */
+const maximumProblems = 10;
+
+/**
+ * The requests in files, one in each. Everything that can be found out here is: nothing is enqueued unless every file is
+ * a CSR. What a profile refuses is for the issuing side to say, which alone knows the profiles that are deployed.
+ *
+ * @throws UsageError that names every file that cannot be sent
+ */
+export function readRequests(files: readonly string[], options: Options): FileRequest[] {
+  const requests: FileRequest[] = [];
+  const problems: { readonly file: string; readonly problem: string; readonly cure: string }[] = [];
+  for (const file of files) {
+    try {
+      const request = readRequest(file, options);
+      const twin = requests.find(({ deviceId }) => deviceId === request.deviceId);
+      if (twin !== undefined) {
+        throw new UsageError(`It is for the device ${request.deviceId}, as ${twin.file} is.`, 'Send one of them.');
+      }
+      requests.push(request);
+    } catch (error) {
+      if (!(error instanceof UsageError || error instanceof MintmarkError)) throw error;
+      problems.push({ file, problem: error.message, cure: error.cure });
+    }
+  }
+  if (problems.length === 0) return requests;
+  const told = problems.slice(0, maximumProblems).map(({ file, problem }) => `${file}: ${problem}`);
+  const more = problems.length > told.length ? [`and ${problems.length - told.length} more.`] : [];
+  const cures = [...new Set(problems.slice(0, maximumProblems).map(({ cure }) => cure))];
+  throw new UsageError(`Nothing was sent. ${[...told, ...more].join(' ')}`, cures.join(' '));
+}
+
+function readRequest(file: string, { device, requestId, profile }: Options): FileRequest {
+  if (!existsSync(file)) throw new UsageError('There is no such file.', 'Name files with a CSR each, in PEM or DER.');
+  const read = readCsrFile(file);
+  if (read.kind === 'folder') throw new UsageError('This is a folder.', 'Name the files in it.');
+  if (read.kind === 'refused') throw new UsageError(read.detail, 'Name files with a CSR each, in PEM or DER.');
+  const requestHash = requestHashOf(parseCertificationRequest(decodeCsr(read.csr)), profile);
+  const request = {
+    file,
+    // The same request gets the same id, so that whoever types it again goes on with it and makes no second one.
+    requestId: requestId ?? requestHash.slice(0, 32),
+    deviceId: device ?? parse(file).name,
+    profile,
+    csr: read.csr,
+    requestHash,
+  };
+  // What the issuing side would find wrong with the message, found before it is sent.
+  readMessage(messageBody(request));
+  return request;
+}

@@ -1,0 +1,29 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { LambdaClient } from '@aws-sdk/client-lambda';
+import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { Target } from './target.ts';
+
+/** The clients, made when they are first asked for: where they go is decided as the AWS tools decide it (shared/aws.ts). */
+export interface Clients {
+  dynamoDB(): Promise<DynamoDBClient>;
+  sqs(): Promise<SQSClient>;
+  lambda(): Promise<LambdaClient>;
+}
+
+/** What a command is given of its surroundings. */
+export interface Session {
+  /** The stage and the names of what is in it. @throws UsageError when nobody said which stage */
+  target(): Target;
+  readonly clients: Clients;
+  /** stdout is to be one JSON value. */
+  readonly isJson: boolean;
+  readonly stdout: NodeJS.WriteStream;
+  /** For progress. */
+  readonly stderr: NodeJS.WriteStream;
+  /** A line on stderr. */
+  note(line: string): void;
+  /** Ctrl-C, or whatever else asks for an end. */
+  readonly interrupted: AbortSignal;
+  /** Milliseconds since the epoch. */
+  now(): number;
+}

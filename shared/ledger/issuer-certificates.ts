@@ -1,0 +1,50 @@
+import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
+import { storeError } from './store-error.ts';
+
+/** What everybody may know of an issuing CA. */
+export interface IssuerCertificates {
+  readonly issuerId: string;
+  readonly state: string;
+  /** DER; the issuing CA's own certificate. */
+  readonly certificate: Uint8Array | undefined;
+  /** DER; from the certificate's issuer up to the root. */
+  readonly chain: readonly Uint8Array[];
+}
+
+/** The attributes that are asked for; a role may be held to them (IAM condition key dynamodb:Attributes). */
+const attributes = { '#issuerId': 'issuerId', '#state': 'state', '#certificate': 'certificate', '#chain': 'chain' };
+
+/**
+ * The issuing CAs there have ever been, strongly consistent, without what their signing keys need. A row for each CA and
+ * one or two of the watch's own (their ids begin with #), which are left out.
+ * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
+ */
+export async function readIssuerCertificates(client: DynamoDBClient, table: string): Promise<IssuerCertificates[]> {
+  const issuers: IssuerCertificates[] = [];
+  try {
+    const pages = paginateScan(
+      { client },
+      {
+        TableName: table,
+        ConsistentRead: true,
+        Select: 'SPECIFIC_ATTRIBUTES',
+        ProjectionExpression: Object.keys(attributes).join(', '),
+        ExpressionAttributeNames: attributes,
+      },
+    );
+    for await (const { Items: items = [] } of pages) {
+      for (const { issuerId, state, certificate, chain } of items) {
+        if (issuerId?.S === undefined || issuerId.S.startsWith('#')) continue;
+        issuers.push({
+          issuerId: issuerId.S,
+          state: state?.S ?? 'unknown',
+          certificate: certificate?.B,
+          chain: (chain?.L ?? []).flatMap(({ B: der }) => der ?? []),
+        });
+      }
+    }
+  } catch (error) {
+    throw storeError(error, `Reading ${table}`);
+  }
+  return issuers.toSorted((one, other) => (one.issuerId < other.issuerId ? -1 : 1));
+}

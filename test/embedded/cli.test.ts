@@ -1,0 +1,443 @@
+import { spawn } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { certificatePem } from '../../shared/issuance/certificate.ts';
+import { generateEcKey, makeCsr } from '../fixtures/csr/make.ts';
+import { TestCloud } from '../support/embedded-cloud.ts';
+import { makePemCsr } from '../support/embedded-openssl.ts';
+import { until } from '../support/embedded-until.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const command = fileURLToPath(new URL('../../local/setup/mintmark.mjs', import.meta.url));
+const key = generateEcKey('P-256');
+const folder = temporaryFolder('cli');
+
+let cloud: TestCloud;
+beforeAll(async () => {
+  cloud = await TestCloud.start();
+});
+afterAll(() => cloud.stop());
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What the command's process has of the environment, and nothing of this one's AWS settings. */
+const environment = (over: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
+  PATH: process.env['PATH'],
+  HOME: folder,
+  AWS_EC2_METADATA_DISABLED: 'true',
+  ...cloud.local.cloud.environment,
+  ...over,
+});
+
+function start(args: readonly string[], over?: Readonly<Record<string, string>>) {
+  return spawn(process.execPath, [command, ...args], { env: environment(over), stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+async function run(args: readonly string[], over?: Readonly<Record<string, string>>): Promise<Ended> {
+  const child = start(args, over);
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
+  return { code: code as number | null, stdout, stderr };
+}
+
+/** With --json: stdout is one JSON value whatever happens. */
+async function json(...args: readonly string[]): Promise<{ readonly code: number | null; readonly value: unknown }> {
+  const { code, stdout } = await run([...args, '--json']);
+  return { code, value: JSON.parse(stdout) as unknown };
+}
+
+function file(name: string, content: string | Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+/** A file with the CSR of a registered device, whose id is the file's stem. */
+async function registered(name: string): Promise<{ readonly deviceId: string; readonly path: string }> {
+  const deviceId = await cloud.newDevice(name);
+  return { deviceId, path: file(`${deviceId}.csr`, makePemCsr(key, deviceId)) };
+}
+
+/** A certificate of a new device, by the command. */
+async function issued(name: string): Promise<{ readonly deviceId: string; readonly serialNumber: string }> {
+  const { deviceId, path } = await registered(name);
+  const { code, value } = await json('request', path, '--wait');
+  expect(code).toBe(0);
+  const [{ serialNumber } = { serialNumber: '' }] = (value as { requests: { serialNumber: string }[] }).requests;
+  expect(serialNumber).toMatch(/^[0-9a-f]{32}$/);
+  return { deviceId, serialNumber };
+}
+
+describe('request', () => {
+  it('writes the certificate and its chain without the root; PEM or DER', async () => {
+    const pem = await registered('pem');
+    const derId = await cloud.newDevice('der');
+    const der = file(`${derId}.der`, makeCsr(key, { subject: `/CN=${derId}` }));
+    const out = join(folder, 'new', 'out');
+    const ended = await run(['request', pem.path, der, '--out', out]);
+    expect(ended).toMatchObject({ code: 0 });
+    expect(ended.stdout).toContain('2 issued');
+    expect(ended.stderr).toContain('2/2 answered');
+    for (const deviceId of [pem.deviceId, derId]) {
+      const [leaf = '', ...chain] = readFileSync(join(out, `${deviceId}.pem`), 'utf8').split(/(?=-----BEGIN)/);
+      expect(chain).toEqual([certificatePem(cloud.local.issuingCertificate)]);
+      const read = new X509Certificate(leaf);
+      expect(read.verify(new X509Certificate(cloud.local.issuingCertificate).publicKey)).toBe(true);
+      expect(read.subject).toContain(`CN=${deviceId}`);
+    }
+  });
+
+  it('the same command again is the same request; another --request-id makes another certificate', async () => {
+    const { path } = await registered('again');
+    const [one, two, other] = [
+      await json('request', path, '--wait'),
+      await json('request', path, '--wait'),
+      await json('request', path, '--wait', '--request-id', 'second'),
+    ].map(({ value }) => (value as { requests: { requestId: string; serialNumber: string }[] }).requests[0]);
+    expect(two?.requestId).toBe(one?.requestId);
+    expect(two?.serialNumber).toBe(one?.serialNumber);
+    expect(other?.requestId).toBe('second');
+    expect(other?.serialNumber).not.toBe(one?.serialNumber);
+  });
+
+  it('does not take an old rejection for the new answer', async () => {
+    const deviceId = `late-${Date.now()}`;
+    const path = file(`${deviceId}.csr`, makePemCsr(key, deviceId));
+    const refused = await json('request', path, '--wait');
+    expect(refused).toMatchObject({ code: 1, value: { requests: [{ status: 'rejected', code: 'DEVICE_UNKNOWN' }] } });
+    await cloud.local.devices.register({ deviceId, state: 'active' });
+    expect(await json('request', path, '--wait')).toMatchObject({
+      code: 0,
+      value: { requests: [{ status: 'issued' }] },
+    });
+  });
+
+  it('another request under the same id is told so, and not given its certificate', async () => {
+    const { deviceId, path } = await registered('taken');
+    await json('request', path, '--wait', '--request-id', 'taken');
+    const other = file('other.csr', makePemCsr(generateEcKey('P-256'), deviceId));
+    const args = ['request', other, '--device', deviceId, '--request-id', 'taken', '--wait'];
+    expect(await json(...args)).toMatchObject({
+      code: 1,
+      value: { requests: [{ status: 'rejected', code: 'REQUEST_CONFLICT' }] },
+    });
+  });
+
+  it('finds what ended in the failures table', async () => {
+    const { path } = await registered('unauthorised');
+    const { code, value } = await json('request', path, '--profile', 'no-such-profile', '--wait');
+    expect(code).toBe(1);
+    expect(value).toMatchObject({ requests: [{ status: 'failed', code: 'PROFILE_UNKNOWN' }] });
+  });
+
+  it('without --wait it only sends; after --timeout it says what is open', async () => {
+    const { deviceId, path } = await registered('sent');
+    expect(await json('request', path)).toMatchObject({ code: 0, value: { requests: [{ status: 'sent', deviceId }] } });
+    cloud.faults({ fault: 'busy', count: -1 });
+    try {
+      const open = await registered('open');
+      const ended = await run(['request', open.path, '--wait', '--timeout', '1', '--json']);
+      expect(ended.code).toBe(1);
+      expect(JSON.parse(ended.stdout)).toMatchObject({ requests: [{ status: 'waiting' }] });
+      expect(ended.stderr).toContain('1 of 1 without an answer');
+    } finally {
+      cloud.faults();
+    }
+  });
+
+  it('Ctrl-C ends the waiting with what is known', async () => {
+    cloud.faults({ fault: 'busy', count: -1 });
+    try {
+      const { path } = await registered('interrupted');
+      const child = start(['request', path, '--wait', '--json']);
+      let told = '';
+      child.stderr.on('data', (data: Buffer) => (told += data.toString()));
+      const output = text(child.stdout);
+      await until(() => told.includes('0/1 answered'), 'progress');
+      child.kill('SIGINT');
+      expect(await once(child, 'close')).toEqual([130, null]);
+      expect(JSON.parse(await output)).toMatchObject({ requests: [{ status: 'waiting' }] });
+      expect(told).toContain('Interrupted: 1 of 1 without an answer');
+    } finally {
+      cloud.faults();
+    }
+  });
+});
+
+describe('certificates', () => {
+  it('show: by serial number as any tool writes it, and by device', async () => {
+    const { deviceId, serialNumber } = await issued('shown');
+    const written = serialNumber.toUpperCase().replaceAll(/(..)(?=.)/g, '$1:');
+    const ended = await run(['certificates', 'show', '--serial', written]);
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.stdout).toMatch(new RegExp(`^subject +.*CN=${deviceId}$`, 'm'));
+    expect(ended.stdout).toMatch(/^sender +LOCALOPERATOR$/m);
+    expect(ended.stdout).toMatch(/^not after +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/m);
+    const { value } = await json('certificates', 'show', '--device', deviceId);
+    const { certificate } = value as { certificate: { certificate: string; revoked: boolean } };
+    expect(certificate).toMatchObject({ serialNumber, state: 'issued', revoked: false, key: 'ec prime256v1' });
+    expect(new X509Certificate(certificate.certificate).serialNumber.toLowerCase()).toBe(serialNumber);
+  });
+
+  it('show of what is not there: exit 1', async () => {
+    expect(await json('certificates', 'show', '--serial', 'ff')).toEqual({ code: 1, value: { certificate: null } });
+    expect((await run(['certificates', 'show', '--device', 'nobody'])).code).toBe(1);
+  });
+
+  it('list: by device, expiry day, issuer and status, page by page with nothing lost or twice', async () => {
+    const made = [await issued('listed'), await issued('listed'), await issued('listed')];
+    const [{ deviceId } = { deviceId: '' }] = made;
+    const { value } = await json('certificates', 'list', '--device', deviceId);
+    const [{ notAfter = '' } = {}] = (value as { certificates: { notAfter?: string }[] }).certificates;
+    const day = notAfter.slice(0, 10);
+
+    const selections = [[], ['--expires', day], ['--expires', day, '--issuer', 'devices', '--status', 'issued']];
+    for (const selection of selections) {
+      const all = await serials(...selection, '--limit', '1000');
+      expect(all.list).toEqual(expect.arrayContaining(made.map(({ serialNumber }) => serialNumber)));
+      expect(all.cursor).toBeNull();
+      const size = Math.ceil(all.list.length / 2);
+      const first = await serials(...selection, '--limit', String(size));
+      expect(first.list).toHaveLength(size);
+      const second = await serials(...selection, '--limit', String(size), '--cursor', first.cursor ?? '');
+      expect([...first.list, ...second.list]).toEqual(all.list);
+      expect(second.cursor).toBeNull();
+    }
+    expect((await serials('--expires', '2001-01-01')).list).toEqual([]);
+    expect((await serials('--device', deviceId, '--status', 'rejected')).list).toEqual([]);
+  });
+
+  async function serials(...args: readonly string[]) {
+    const { value } = await json('certificates', 'list', ...args);
+    const { certificates, cursor } = value as { certificates: { serialNumber?: string }[]; cursor: string | null };
+    return { list: certificates.map(({ serialNumber }) => serialNumber), cursor };
+  }
+
+  it('list --status intent: what is under way', async () => {
+    cloud.faults({ fault: 'busy', count: -1 });
+    try {
+      const { deviceId, path } = await registered('intent');
+      await run(['request', path, '--request-id', 'open']);
+      await until(async () => (await cloud.row({ deviceId, requestId: 'open' }))?.state === 'intent', 'intent');
+      const { stdout } = await run(['certificates', 'list', '--status', 'intent']);
+      expect(stdout).toContain(deviceId);
+    } finally {
+      cloud.faults();
+    }
+  });
+
+  it('export: PEM, DER, JSON lines, CSV, one JSON value; into a file too', async () => {
+    const { deviceId, serialNumber } = await issued('exported');
+    const select = ['certificates', 'export', '--device', deviceId];
+    const pem = await run(select);
+    expect(new X509Certificate(pem.stdout).serialNumber.toLowerCase()).toBe(serialNumber);
+    const path = join(folder, 'exported.der');
+    expect(await run([...select, '--format', 'der', '--out', path])).toMatchObject({ code: 0, stdout: '' });
+    expect(new X509Certificate(readFileSync(path)).serialNumber.toLowerCase()).toBe(serialNumber);
+    const lines = (await run([...select, '--format', 'jsonl'])).stdout.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([{ serialNumber, certificate: pem.stdout }]);
+    const [head, row, end] = (await run([...select, '--format', 'csv'])).stdout.split('\r\n');
+    expect(head).toMatch(/^deviceId,requestId,state,serialNumber,/);
+    expect(row).toContain(`,issued,${serialNumber},devices,`);
+    expect(end).toBe('');
+    expect((await json(...select)).value).toMatchObject({ certificates: [{ serialNumber }] });
+    expect(await json('certificates', 'export', '--device', 'nobody')).toEqual({
+      code: 1,
+      value: { certificates: [] },
+    });
+    await issued('exported');
+    expect(await run(['certificates', 'export', '--format', 'der'])).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  it('a reader that has had enough: no complaint', async () => {
+    const child = start(['certificates', 'export', '--format', 'jsonl']);
+    const complaint = text(child.stderr);
+    child.stdout.once('data', () => child.stdout.destroy());
+    const [code] = (await once(child, 'close')) as [number];
+    expect(code).toBe(0);
+    expect(await complaint).not.toMatch(/EPIPE|Error/);
+  });
+});
+
+describe('failures', () => {
+  const hostile = 'hello \u009b31m \u202e world';
+
+  it('list and show, without anything that a terminal acts upon', async () => {
+    const messageId = await cloud.send(hostile);
+    await cloud.failure(messageId);
+    const listed = await run(['failures', 'list', '--class', 'unreadable', '--code', 'MESSAGE_NOT_JSON']);
+    expect(listed.code).toBe(0);
+    expect(listed.stdout).toContain(messageId);
+    const shown = await run(['failures', 'show', messageId]);
+    expect(shown.code).toBe(0);
+    expect(shown.stdout).toContain('hello ?31m ? world');
+    expect(shown.stdout).toContain('what to do');
+    const asJson = await run(['failures', 'show', messageId, '--json']);
+    expect(asJson.stdout).not.toMatch(/[\u0080-\u009f\u202e]/);
+    expect(JSON.parse(asJson.stdout)).toMatchObject({ failure: { body: hostile, failureClass: 'unreadable' } });
+    expect(await json('failures', 'list', '--class', 'bug')).toMatchObject({
+      code: 0,
+      value: { failures: [], cursor: null },
+    });
+  });
+
+  it('show of what is not there: exit 1', async () => {
+    expect(await json('failures', 'show', 'nothing')).toEqual({ code: 1, value: { failure: null } });
+  });
+});
+
+describe('health', () => {
+  it('exit 0 without a critical finding, 1 with one', async () => {
+    expect(await json('health')).toMatchObject({ code: 0, value: { stage: 'local', critical: 0 } });
+    await cloud.drill('custom-key-store', { connectionState: 'DISCONNECTED' });
+    try {
+      const ended = await run(['health']);
+      expect(ended.code).toBe(1);
+      expect(ended.stdout).toMatch(/^critical +key-store-state +/m);
+      expect(ended.stdout).toContain('docs/runbook.md#key-store-state');
+      const { code, value } = await json('health');
+      expect(code).toBe(1);
+      const { findings } = value as { findings: unknown[] };
+      expect(findings).toContainEqual(expect.objectContaining({ rule: 'key-store-state', severity: 'critical' }));
+    } finally {
+      await cloud.drill('custom-key-store', { connectionState: 'CONNECTED' });
+    }
+  });
+});
+
+describe('Invoke of the embedded cloud', () => {
+  const client = () =>
+    new LambdaClient({
+      endpoint: cloud.local.cloud.endpoint,
+      region: cloud.local.cloud.environment.AWS_REGION ?? '',
+      credentials: { accessKeyId: 'LOCALTEST', secretAccessKey: 'local' },
+      maxAttempts: 1,
+    });
+  const payload = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+  it('gives the answer, or how the function failed', async () => {
+    const lambda = client();
+    const good = await lambda.send(new InvokeCommand({ FunctionName: 'mintmark-local-checkCluster' }));
+    expect(good).toMatchObject({ StatusCode: 200, ExecutedVersion: '$LATEST' });
+    expect(good.FunctionError).toBeUndefined();
+    expect(JSON.parse(Buffer.from(good.Payload ?? []).toString())).toHaveProperty('findings');
+    // An event without Records is not what an event source mapping sends.
+    const bad = await lambda.send(new InvokeCommand({ FunctionName: 'mintmark-local-issue', Payload: payload({}) }));
+    expect(bad).toMatchObject({ StatusCode: 200, FunctionError: 'Unhandled' });
+    expect(JSON.parse(Buffer.from(bad.Payload ?? []).toString())).toMatchObject({ errorType: 'TypeError' });
+    lambda.destroy();
+  });
+
+  it('refuses as Lambda does: no such function or version, no JSON', async () => {
+    const lambda = client();
+    const arn = cloud.local.cloud.functions['checkCluster']?.arn ?? '';
+    const invoke = (input: ConstructorParameters<typeof InvokeCommand>[0]) => lambda.send(new InvokeCommand(input));
+    await expect(invoke({ FunctionName: 'nope' })).rejects.toMatchObject({ name: 'ResourceNotFoundException' });
+    await expect(invoke({ FunctionName: arn, Qualifier: '3' })).rejects.toMatchObject({
+      name: 'ResourceNotFoundException',
+    });
+    await expect(invoke({ FunctionName: arn, Payload: Buffer.from('{') })).rejects.toMatchObject({
+      name: 'InvalidRequestContentException',
+    });
+    await expect(invoke({ FunctionName: arn, InvocationType: 'DryRun' })).resolves.toMatchObject({ StatusCode: 204 });
+    lambda.destroy();
+  });
+});
+
+describe('wrong use, and surroundings that are not as they must be: exit 2, a sentence and a cure', () => {
+  const nowhere = { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' };
+  type Wrong = readonly [what: string, args: readonly string[], told: RegExp, over?: Record<string, string>];
+  const wrong: readonly Wrong[] = [
+    ['nothing', [], /It is not said what to do\. See mintmark --help\./],
+    ['an unknown command', ['frobnicate'], /Unknown command 'frobnicate'/],
+    [
+      'an unknown option',
+      ['certificates', 'list', '--devise', 'x'],
+      /Did you mean --device\?\) See mintmark certificates list --help/,
+    ],
+    ['a day that is none', ['certificates', 'list', '--expires', '2026-02-30'], /2026-11-22/],
+    ['a limit that is none', ['certificates', 'list', '--limit', '0'], /from 1 to 1000/],
+    ['a cursor of nobody', ['certificates', 'list', '--cursor', 'x'], /--cursor is not one/],
+    [
+      'a cursor of another list',
+      ['certificates', 'list', '--cursor', Buffer.from('{"partition":"x","key":{}}').toString('base64url')],
+      /--cursor is not one/,
+    ],
+    ['a class that is none', ['failures', 'list', '--class', 'x'], /Allowed choices/],
+    ['show of nothing', ['certificates', 'show'], /--serial or --device/],
+    ['no file', ['request'], /Missing required argument/],
+    ['a file that is not there', ['request', join(folder, 'none.csr')], /Nothing was sent.*There is no such file/],
+    ['a folder', ['request', folder], /This is a folder/],
+    ['what is no CSR', ['request', file('no.csr', 'hello world')], /Nothing was sent/],
+    ['a private key', ['request', file('private.key', key)], /private key, which is sent to nobody/],
+    ['a stem that is no device id', ['request', file('not a device.csr', makePemCsr(key, 'x'))], /deviceId/],
+    [
+      'two files of one device',
+      ['request', file('twin.csr', makePemCsr(key, 'twin')), file('twin.pem', makePemCsr(key, 'twin'))],
+      /for the device twin/,
+    ],
+    ['--device with two files', ['request', 'a', 'b', '--device', 'x'], /--device goes with one file/],
+    [
+      'a place that cannot be written to',
+      ['request', file('fine.csr', makePemCsr(key, 'fine')), '--out', join(folder, 'fine.csr', 'x')],
+      /cannot be written to/,
+    ],
+    [
+      'no credentials',
+      ['certificates', 'list'],
+      /There are no AWS credentials\..*npm start/,
+      { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' },
+    ],
+    ['no Region', ['certificates', 'list'], /There is no AWS Region\./, { AWS_REGION: '' }],
+    ['no stage', ['certificates', 'list'], /which stage.*MINTMARK_STAGE/, { AWS_ENDPOINT_URL: '' }],
+    [
+      'a stage that is not there',
+      ['certificates', 'list', '--stage', 'nope'],
+      /no such thing.*mintmark-nope-issuance.*--stage/,
+    ],
+    ['a function that is not there', ['health', '--stage', 'nope'], /no such thing.*mintmark-nope-checkCluster/],
+    ['a table that is not there', ['failures', 'list', '--prefix', 'nope'], /no such thing.*nope-failures/],
+    ['nobody at the endpoint, tables', ['certificates', 'list'], /127\.0\.0\.1:9 does not answer/, nowhere],
+    ['nobody at the endpoint, functions', ['health'], /127\.0\.0\.1:9 does not answer/, nowhere],
+  ];
+
+  const cases = wrong.map(([what, args, told, over]) => ({ what, args, told, over }));
+  it.concurrent.each(cases)('$what', async ({ args, told, over }) => {
+    const ended = await run(args, over);
+    expect(ended).toMatchObject({ code: 2, stdout: '' });
+    expect(ended.stderr).toMatch(told);
+    expect(ended.stderr).toMatch(/^mintmark: [^\n]*\n$/);
+  });
+
+  it.each([{ args: ['certificates', 'list', '--nope'] }, { args: ['certificates', 'list', '--stage', 'nope'] }])(
+    'with --json, stdout says it too: $args',
+    async ({ args }) => {
+      const { code, value } = await json(...args);
+      expect(code).toBe(2);
+      expect(value).toEqual({ error: { message: expect.stringMatching(/\.$/), cure: expect.stringMatching(/\.$/) } });
+    },
+  );
+
+  it('sends nothing when one file of several is wrong', async () => {
+    const { deviceId, path } = await registered('held-back');
+    expect((await run(['request', path, join(folder, 'none.csr')])).code).toBe(2);
+    expect((await json('certificates', 'list', '--device', deviceId)).value).toMatchObject({ certificates: [] });
+  });
+});
+
+it('help is on stdout and exit 0, without credentials or a stage', async () => {
+  for (const args of [['--help'], ['request', '--help'], ['certificates', '--help']]) {
+    const ended = await run(args, { AWS_ENDPOINT_URL: '', AWS_ACCESS_KEY_ID: '' });
+    expect(ended).toMatchObject({ code: 0, stderr: '' });
+    expect(ended.stdout).toMatch(/^Usage: mintmark/);
+  }
+});
