@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { build } from './build.ts';
 import { startEmbeddedLocalCloud } from './embedded-cloud.ts';
-import type { LocalCloud } from './local-cloud.ts';
+import type { LocalCloud, SigningChoice } from './local-cloud.ts';
 import { requireDocker, startLocalStackInDocker } from './localstack/docker.ts';
 import { installLocalStack } from './localstack/install.ts';
 import { startLocalStack } from './localstack/start.ts';
@@ -19,17 +19,17 @@ export interface ChosenCloud {
   readonly logs: string;
 }
 
-export function chooseCloud(name: StartOptions['cloud']): ChosenCloud {
-  return clouds[name]();
+export function chooseCloud({ cloud, signer, allowAsymmetric }: StartOptions): ChosenCloud {
+  return clouds[cloud]({ signer, allowAsymmetric });
 }
 
-const clouds: Readonly<Record<StartOptions['cloud'], () => ChosenCloud>> = {
+const clouds: Readonly<Record<StartOptions['cloud'], (signing: SigningChoice) => ChosenCloud>> = {
   embedded,
   localstack,
   'localstack-docker': localstackInDocker,
 };
 
-function embedded(): ChosenCloud {
+function embedded(signing: SigningChoice): ChosenCloud {
   const log = join(projectCache, 'functions.log');
   return {
     logs: relative(process.cwd(), log),
@@ -37,6 +37,7 @@ function embedded(): ChosenCloud {
       mkdirSync(projectCache, { recursive: true });
       appendFileSync(log, `--- ${new Date().toISOString()}\n`);
       const starting = startEmbeddedLocalCloud({
+        signing,
         onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
       });
       // Bundled meanwhile: no function runs before there is a message.
@@ -52,28 +53,28 @@ function embedded(): ChosenCloud {
 const inCloudWatch = 'CloudWatch Logs, the groups /aws/lambda/mintmark-local-*';
 const onStep = (what: string) => console.log(`${what} ...`);
 
-function localstack(): ChosenCloud {
+function localstack(signing: SigningChoice): ChosenCloud {
   return {
     logs: inCloudWatch,
     start: async (signal) => {
       const installation = await installLocalStack(signal);
       if (installation.kind === 'unavailable') throw new SetUpError(installation.sentence);
       await build();
-      const launch = (needs: LocalStackNeeds) => startLocalStack({ installation, ...needs });
-      return startLocalStackLocalCloud({ launch, signal, onStep });
+      const launch = (needs: LocalStackNeeds) => startLocalStack({ installation, signal, ...needs });
+      return startLocalStackLocalCloud({ launch, signing, signal, onStep });
     },
   };
 }
 
-function localstackInDocker(): ChosenCloud {
+function localstackInDocker(signing: SigningChoice): ChosenCloud {
   return {
     logs: inCloudWatch,
     start: async (signal) => {
       requireDocker();
       await build();
       const libraries = [dirname(readInstalled().softhsm2Library)];
-      const launch = (needs: LocalStackNeeds) => startLocalStackInDocker({ libraries, ...needs });
-      return startLocalStackLocalCloud({ launch, signal, onStep });
+      const launch = (needs: LocalStackNeeds) => startLocalStackInDocker({ libraries, signal, ...needs });
+      return startLocalStackLocalCloud({ launch, signing, signal, onStep });
     },
   };
 }

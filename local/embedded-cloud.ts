@@ -1,10 +1,12 @@
 import { type EmbeddedCloud, startEmbeddedCloud } from './embedded/cloud.ts';
-import { type Cloud, type LocalCloud, startOnThisMachine } from './local-cloud.ts';
+import { type Cloud, type LocalCloud, type SigningChoice, startOnThisMachine } from './local-cloud.ts';
 
 /** What may differ from one embedded local cloud to the next; the rest is the deployment's. */
 export interface EmbeddedLocalCloudOptions {
   /** Values of `${param:x}` in deploy/*.yml, over those of the stage in deploy/parameters.yml. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Default: through PKCS#11. */
+  readonly signing?: SigningChoice;
   /** A line that a function wrote to its log. */
   readonly onFunctionLog: (line: { readonly function: string; readonly pid: number; readonly text: string }) => void;
 }
@@ -28,5 +30,5 @@ export function startEmbeddedLocalCloud(
     });
     // It lives and dies with this process.
     return { ...cloud, died: new Promise<never>(() => undefined) };
-  });
+  }, options.signing);
 }

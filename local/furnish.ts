@@ -5,6 +5,8 @@ import { canaryPinPurpose, encryptCanary, writeCanary } from '../shared/cluster/
 import { Issuers } from '../shared/ledger/index.ts';
 import { sealPin } from '../shared/signer/index.ts';
 import { createLocalKeysInChild } from './ca/child.ts';
+import { createKmsSigningKey } from './ca/kms-key.ts';
+import type { GivenIssuingKey } from './ca/local-ca.ts';
 import type { RunningStub } from './stub-process.ts';
 
 /** A deployed stage that has no CA yet. */
@@ -18,7 +20,14 @@ export interface Unfurnished {
   readonly clients: { readonly dynamoDB: DynamoDBClient; readonly s3: S3Client; readonly kms: KMSClient };
   readonly stub: RunningStub;
   readonly tokens: { readonly directory: string; readonly library: string };
+  readonly signer: LocalSigner;
 }
+
+/**
+ * Where the issuing CA's key is: in a SoftHSM2 token through PKCS#11, in KMS, or in KMS's custom key store, which AWS (and
+ * the stub, unless it is told otherwise) refuses.
+ */
+export type LocalSigner = 'pkcs11' | 'awskms' | 'awskms-cloudhsm';
 
 export interface Furniture {
   /** DER. */
@@ -36,14 +45,17 @@ const crlShardCount = 4;
  */
 export async function furnish(stage: Unfurnished): Promise<Furniture> {
   const { clients, stub, region, baseUrl } = stage;
+  const issuingKey = await issuingKeyInKms(stage);
   const { localCa, canary } = await createLocalKeysInChild({
     ...stage.tokens,
     baseUrl,
     issuerId,
     crlShardCount,
     now: Date.now(),
+    ...(issuingKey === undefined ? {} : { issuingKey }),
   });
   await publishCertificates(stage, localCa);
+  const { pin } = localCa;
   const purpose = { clusterId: stub.clusterId, issuerId, stage: stage.stage };
   await new Issuers(clients.dynamoDB, stage.issuersTable).add({
     issuerId,
@@ -51,8 +63,8 @@ export async function furnish(stage: Unfurnished): Promise<Furniture> {
     certificate: localCa.issuingCertificate,
     chain: [localCa.rootCertificate],
     signerUri: localCa.signerUri,
-    clusterId: stub.clusterId,
-    sealedPins: { [region]: await sealPin(clients.kms, stub.sealingKeyArn, localCa.pin, purpose) },
+    ...(pin === undefined ? {} : { clusterId: stub.clusterId }),
+    sealedPins: pin === undefined ? {} : { [region]: await sealPin(clients.kms, stub.sealingKeyArn, pin, purpose) },
     baseUrl,
     crlShardCount,
   });
@@ -71,6 +83,18 @@ export async function furnish(stage: Unfurnished): Promise<Furniture> {
     ),
   });
   return { rootCertificate: localCa.rootCertificate, issuingCertificate: localCa.issuingCertificate };
+}
+
+/** Nothing for a key that is made in a token. */
+async function issuingKeyInKms({ signer, clients, stub }: Unfurnished): Promise<GivenIssuingKey | undefined> {
+  switch (signer) {
+    case 'pkcs11':
+      return undefined;
+    case 'awskms':
+      return createKmsSigningKey(clients.kms);
+    case 'awskms-cloudhsm':
+      return createKmsSigningKey(clients.kms, stub.customKeyStoreId);
+  }
 }
 
 async function publishCertificates({ clients, publicBucket }: Unfurnished, ca: Furniture): Promise<void> {

@@ -6,7 +6,7 @@ import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { Devices, Failures, IssuanceLedger } from '../shared/ledger/index.ts';
-import { type Furniture, furnish } from './furnish.ts';
+import { type Furniture, furnish, type LocalSigner } from './furnish.ts';
 import { readInstalled } from './setup/installed.ts';
 import { tokenEnvironment } from './softhsm/token.ts';
 import { removeAbandonedState, statePrefix } from './state-folder.ts';
@@ -55,9 +55,18 @@ export interface LocalCloud<C extends Cloud = Cloud> extends Furniture {
   stop(): Promise<void>;
 }
 
+/** Who signs. */
+export interface SigningChoice {
+  readonly signer: LocalSigner;
+  /** The stub takes asymmetric keys in the custom key store, which AWS refuses. */
+  readonly allowAsymmetric: boolean;
+}
+
+const usualSigning: SigningChoice = { signer: 'pkcs11', allowAsymmetric: false };
+
 const region = 'eu-central-1';
 const accountId = '000000000000';
-const stage = 'local';
+export const stage = 'local';
 
 /**
  * The whole of Mintmark on this machine: the SoftHSM2 stub in a process of its own, a cloud with the stage deployed, a
@@ -67,13 +76,16 @@ const stage = 'local';
  */
 export async function startOnThisMachine<C extends Cloud>(
   startCloud: (ground: Ground) => Promise<C>,
+  signing: SigningChoice = usualSigning,
 ): Promise<LocalCloud<C>> {
   removeAbandonedState();
   const folder = mkdtempSync(join(tmpdir(), statePrefix()));
   const cleanUps: CleanUp[] = [() => rmSync(folder, { recursive: true, force: true })];
   const stop = () => cleanUp(cleanUps.splice(0).reverse());
   try {
-    const stub = await startStub(join(folder, 'stub'), region);
+    const stub = await startStub(join(folder, 'stub'), region, {
+      allowAsymmetricKeysInCustomKeyStores: signing.allowAsymmetric,
+    });
     cleanUps.push(stub.stop);
     const { softhsm2Library, pkcs11Shim } = readInstalled();
     const tokens = join(folder, 'tokens');
@@ -110,6 +122,7 @@ export async function startOnThisMachine<C extends Cloud>(
       clients,
       stub,
       tokens: { directory: tokens, library: softhsm2Library },
+      signer: signing.signer,
     });
     return {
       ...furniture,

@@ -1,10 +1,12 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { prepareOutputFolder } from '../shared/output-folder.ts';
+import { Progress } from '../shared/terminal/index.ts';
 import { chooseCloud } from './choose-cloud.ts';
-import { describeAnswers, describeCloud, Progress } from './console.ts';
+import { describeAnswers, describeCloud } from './console.ts';
 import { enrol } from './enrol.ts';
 import type { LocalCloud } from './local-cloud.ts';
-import { prepareResults, writeResults } from './results.ts';
+import { writeResults } from './results.ts';
 import { parseStartOptions, type StartOptions } from './setup/options.mjs';
 import { endWithParent } from './setup/parent-watch.ts';
 import { makeFleet, readSubmissions, type Submission } from './submissions.ts';
@@ -19,7 +21,7 @@ async function run(options: StartOptions): Promise<number> {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => done('interrupted'));
   });
   const job = await readJob(options);
-  const { start, logs } = chooseCloud(options.cloud);
+  const { start, logs } = chooseCloud(options);
   const givenUp = new AbortController();
   const starting = start(givenUp.signal);
   let stopping: Promise<void> | undefined;
@@ -70,7 +72,7 @@ interface Job {
 /** What can be wrong with the user's folders is found before anything is started. */
 async function readJob({ csr, out }: StartOptions): Promise<Job> {
   const folder = resolve(out);
-  prepareResults(folder);
+  prepareOutputFolder(folder);
   if (csr === undefined) return { submissions: await makeFleet(), mustBeIssued: true, folder };
   if (realpathSync(csr) === realpathSync(folder)) {
     throw new Error('The certificates would be written over the CSRs: name another folder with --out.');
@@ -80,7 +82,7 @@ async function readJob({ csr, out }: StartOptions): Promise<Job> {
 
 /** @returns the exit code */
 async function enrolAndReport(local: LocalCloud, { submissions, mustBeIssued, folder }: Job): Promise<number> {
-  const progress = new Progress(process.stdout, submissions.length);
+  const progress = new Progress(process.stdout, submissions.length, 'answered');
   const answers = await enrol(local, submissions, (answered) => progress.show(answered));
   progress.end();
   const problems = verifyAnswers(answers, local);

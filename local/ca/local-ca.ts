@@ -1,9 +1,15 @@
-import { createHash } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { createRequire } from 'node:module';
 import type * as Pkcs11js from 'pkcs11js';
 import { ecdsaSignatureToDer, formatPkcs11Uri } from '../../shared/signer/index.ts';
 import { generateKeyPair } from '../softhsm/key-pair.ts';
-import { createToken, type TokenEnvironment, type TokenSession, withToken } from '../softhsm/token.ts';
+import {
+  createToken,
+  type TokenEnvironment,
+  type TokenOptions,
+  type TokenSession,
+  withToken,
+} from '../softhsm/token.ts';
 import { type CaKey, signCaCertificate } from './certificate.ts';
 
 export interface LocalCaOptions {
@@ -18,6 +24,15 @@ export interface LocalCaOptions {
   readonly crlShardCount: number;
   /** Milliseconds since the epoch. */
   readonly now: number;
+  /** The issuing CA's key, where it is elsewhere already; absent: one is made in a token. */
+  readonly issuingKey?: GivenIssuingKey;
+}
+
+/** A key that somebody else holds, and signs with. */
+export interface GivenIssuingKey {
+  readonly signerUri: string;
+  /** DER SubjectPublicKeyInfo */
+  readonly publicKey: Uint8Array;
 }
 
 export interface LocalCa {
@@ -26,8 +41,8 @@ export interface LocalCa {
   /** DER, published at `<baseUrl>/ca/<issuerId>.cer` */
   readonly issuingCertificate: Uint8Array;
   readonly signerUri: string;
-  /** Of the issuing CA's token, `user:password` as on CloudHSM. */
-  readonly pin: string;
+  /** Of the issuing CA's token, `user:password` as on CloudHSM; absent where its key was given. */
+  readonly pin?: string;
   /** Where the issuing CA's CRLs will be, by shard. */
   readonly crlUrls: readonly string[];
   /** The root's key, for its CRL and the next issuing CA. */
@@ -55,18 +70,15 @@ const BACKDATE_MILLISECONDS = 3_600_000;
 export function createLocalCa(options: LocalCaOptions, randomBytes: (size: number) => Uint8Array): LocalCa {
   checkOptions(options);
   const { directory, library, baseUrl, issuerId, crlShardCount, now } = options;
-  const password = () => Buffer.from(randomBytes(24)).toString('base64url');
+  const password = () => newPassword(randomBytes);
   const names = { root: `${issuerId}-root`, issuing: issuerId };
   const tokens = {
     root: { directory, library, label: names.root, userPin: `root_user:${password()}` },
     issuing: { directory, library, label: names.issuing, userPin: `crypto_user:${password()}` },
   };
   const environment = createToken({ ...tokens.root, soPin: password() });
-  createToken({ ...tokens.issuing, soPin: password() });
-
-  const issuingPublicKey = withToken(tokens.issuing, (session) => {
-    return generateKeyPair(session, { label: names.issuing, id: randomBytes(16), algorithm: 'P-256' }).publicKey;
-  });
+  const issuing =
+    options.issuingKey === undefined ? makeIssuingKey(tokens.issuing, randomBytes) : readGivenKey(options.issuingKey);
 
   const subjects = { root: `Mintmark local root CA ${issuerId}`, issuing: `Mintmark local issuing CA ${issuerId}` };
   const { rootCertificate, issuingCertificate } = withToken(tokens.root, (session) => {
@@ -92,7 +104,7 @@ export function createLocalCa(options: LocalCaOptions, randomBytes: (size: numbe
           serialNumber: serialNumber(randomBytes),
           subject: subjects.issuing,
           issuer: subjects.root,
-          publicKey: issuingPublicKey,
+          publicKey: issuing.publicKey,
           ...validity(now, ISSUING_YEARS),
           pathLenConstraint: 0,
           issuerUrls: {
@@ -108,12 +120,37 @@ export function createLocalCa(options: LocalCaOptions, randomBytes: (size: numbe
   return {
     rootCertificate,
     issuingCertificate,
-    signerUri: signerUri(names.issuing),
-    pin: tokens.issuing.userPin,
+    signerUri: issuing.signerUri,
+    ...(issuing.pin === undefined ? {} : { pin: issuing.pin }),
     crlUrls: Array.from({ length: crlShardCount }, (_, shard) => `${baseUrl}/crl/${issuerId}/${shard}.crl`),
     root: { signerUri: signerUri(names.root), pin: tokens.root.userPin },
     environment,
   };
+}
+
+interface IssuingKey {
+  readonly signerUri: string;
+  readonly publicKey: KeyObject;
+  readonly pin?: string;
+}
+
+function makeIssuingKey(token: Omit<TokenOptions, 'soPin'>, randomBytes: (size: number) => Uint8Array): IssuingKey {
+  createToken({ ...token, soPin: newPassword(randomBytes) });
+  const { publicKey } = withToken(token, (session) =>
+    generateKeyPair(session, { label: token.label, id: randomBytes(16), algorithm: 'P-256' }),
+  );
+  return { signerUri: signerUri(token.label), publicKey, pin: token.userPin };
+}
+
+function readGivenKey({ signerUri: uri, publicKey }: GivenIssuingKey): IssuingKey {
+  return {
+    signerUri: uri,
+    publicKey: createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' }),
+  };
+}
+
+function newPassword(randomBytes: (size: number) => Uint8Array): string {
+  return Buffer.from(randomBytes(24)).toString('base64url');
 }
 
 function checkOptions({ baseUrl, issuerId, crlShardCount }: LocalCaOptions): void {

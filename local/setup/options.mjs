@@ -10,6 +10,8 @@ import { parseArgs } from 'node:util';
  * @property {string} out folder that the certificates are written to, as given
  * @property {boolean} exit end when every CSR has its answer, instead of staying up
  * @property {'embedded' | 'localstack' | 'localstack-docker'} cloud what plays AWS
+ * @property {'pkcs11' | 'awskms' | 'awskms-cloudhsm'} signer where the issuing CA's key is
+ * @property {boolean} allowAsymmetric the stub takes asymmetric keys in the custom key store, which AWS refuses
  *
  * @typedef {{ kind: 'run', options: StartOptions } | { kind: 'help' } | { kind: 'wrong', sentence: string }} ParsedStart
  */
@@ -17,7 +19,7 @@ import { parseArgs } from 'node:util';
 /**
  * One entry per option, so that the parser and the usage text cannot disagree.
  *
- * @type {Record<'csr' | 'out' | 'exit' | 'cloud' | 'docker' | 'help',
+ * @type {Record<'csr' | 'out' | 'exit' | 'signer' | 'allow-asymmetric' | 'cloud' | 'docker' | 'help',
  *   { type: 'string' | 'boolean', default?: string | boolean, value?: string, meaning: string }>}
  */
 const startOptions = {
@@ -28,18 +30,34 @@ const startOptions = {
   },
   out: { type: 'string', value: 'DIR', default: 'out', meaning: 'write certificates and results.json there' },
   exit: { type: 'boolean', default: false, meaning: 'end when every CSR has its answer' },
+  signer: {
+    type: 'string',
+    value: 'NAME',
+    default: 'pkcs11',
+    meaning: "where the CA's key is: pkcs11, awskms, or awskms-cloudhsm (a custom key store, which AWS refuses)",
+  },
+  'allow-asymmetric': {
+    type: 'boolean',
+    default: false,
+    meaning: 'with --signer awskms-cloudhsm: let the stub take what AWS refuses',
+  },
   cloud: { type: 'string', value: 'NAME', default: 'embedded', meaning: 'what plays AWS: embedded, or localstack' },
   docker: { type: 'boolean', default: false, meaning: 'with --cloud localstack: LocalStack in Docker' },
   help: { type: 'boolean', default: false, meaning: 'show this' },
 };
 
+/** @param {[string, { value?: string }]} entry */
+const asWritten = ([name, { value }]) => (value === undefined ? `--${name}` : `--${name} ${value}`);
+
+const width = Math.max(...Object.entries(startOptions).map((entry) => asWritten(entry).length)) + 2;
+
 export const startUsage = [
   'Usage: npm start -- [options]',
   '',
-  ...Object.entries(startOptions).map(([name, option]) => {
-    const left = option.value === undefined ? `--${name}` : `--${name} ${option.value}`;
+  ...Object.entries(startOptions).map((entry) => {
+    const [, option] = entry;
     const standard = typeof option.default === 'string' ? ` (${option.default})` : '';
-    return `  ${left.padEnd(14)}${option.meaning}${standard}`;
+    return `  ${asWritten(entry).padEnd(width)}${option.meaning}${standard}`;
   }),
 ].join('\n');
 
@@ -69,9 +87,24 @@ export function parseStartOptions(args) {
   }
   if (docker && cloud !== 'localstack')
     return { kind: 'wrong', sentence: '--docker goes with --cloud localstack only.' };
+  const signer = String(values.signer);
+  if (signer !== 'pkcs11' && signer !== 'awskms' && signer !== 'awskms-cloudhsm') {
+    return { kind: 'wrong', sentence: `--signer is pkcs11, awskms or awskms-cloudhsm, not '${signer}'.` };
+  }
+  const allowAsymmetric = values['allow-asymmetric'] === true;
+  if (allowAsymmetric && signer !== 'awskms-cloudhsm') {
+    return { kind: 'wrong', sentence: '--allow-asymmetric goes with --signer awskms-cloudhsm only.' };
+  }
   return {
     kind: 'run',
-    options: { csr, out, exit: values.exit === true, cloud: docker ? 'localstack-docker' : cloud },
+    options: {
+      csr,
+      out,
+      exit: values.exit === true,
+      signer,
+      allowAsymmetric,
+      cloud: docker ? 'localstack-docker' : cloud,
+    },
   };
 }
 
@@ -82,7 +115,9 @@ export function parseStartOptions(args) {
  * @returns {string | undefined} a sentence, when one of ours was swallowed
  */
 export function swallowedByNpm(environment) {
-  const name = Object.keys(startOptions).find((each) => environment[`npm_config_${each}`] !== undefined);
+  const name = Object.keys(startOptions).find(
+    (each) => environment[`npm_config_${each.replaceAll('-', '_')}`] !== undefined,
+  );
   return name === undefined
     ? undefined
     : `npm took --${name} for itself: put -- before it, as in npm start -- --${name}.`;

@@ -30,6 +30,28 @@ describe.skipIf(!existsSync('/proc/self/environ'))('node local/start.ts', () => 
     return path;
   }
 
+  it.each([{ signer: ['--signer', 'awskms'] }, { signer: ['--signer', 'awskms-cloudhsm', '--allow-asymmetric'] }])(
+    '$signer: the whole way, with kms:Sign',
+    async ({ signer }) => {
+      const csr = csrFolder({ 'good.csr': makePemCsr(key, 'good'), 'someone.csr': makePemCsr(key, 'someone-else') });
+      const started = folder.start('--csr', csr, '--out', out, '--exit', ...signer);
+      expect(await started.exited).toEqual(exited(0));
+      const results = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Record<string, string>[];
+      expect(results.map(({ code, status }) => code ?? status)).toEqual(['issued', 'NAME_NOT_ALLOWED']);
+      const leaf = join(out, 'good.pem');
+      const chain = ['-CAfile', join(out, 'root.pem'), '-untrusted', leaf, leaf];
+      expect(openssl(['verify', '-x509_strict', '-purpose', 'sslclient', ...chain]).toString()).toBe(`${leaf}: OK\n`);
+    },
+  );
+
+  it('--signer awskms-cloudhsm: says in one sentence that KMS refuses, and what to do', async () => {
+    const started = folder.start('--out', out, '--exit', '--signer', 'awskms-cloudhsm');
+    expect(await started.exited).toEqual(exited(1));
+    expect(started.errors).toMatch(
+      /^KMS refuses a signing key in the custom key store \(UnsupportedOperationException: [^\n]*--signer pkcs11 [^\n]*\n$/,
+    );
+  });
+
   it('--csr DIR --out DIR --exit: one answer for every file, whatever is in it', async () => {
     const binary = Buffer.from(Array.from({ length: 300 }, (_, index) => (index * 89 + 0xfe) & 0xff));
     const csr = csrFolder({

@@ -7,6 +7,7 @@ import { findJavaHome, findPython } from '../../local/localstack/prerequisites.t
 import { generateEcKey, openssl } from '../fixtures/csr/make.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { StartFolder } from '../support/embedded-process.ts';
+import { until } from '../support/embedded-until.ts';
 import { hasProc, orWhyNot, unavailable } from './localstack-fixture.ts';
 
 /** Milliseconds: LocalStack, and a deployment, on a machine that is busy with other things. */
@@ -23,12 +24,12 @@ describe('node local/start.ts --cloud localstack', () => {
 
   // What is left running is found in /proc.
   describe.skipIf(unavailable !== undefined || !hasProc)(`where LocalStack can run${orWhyNot}`, () => {
-    it("issues for a user's CSRs; SIGKILL: no process is left, Java's included", async () => {
+    it("--signer awskms: issues for a user's CSRs with kms:Sign; SIGKILL: no process is left, Java's included", async () => {
       const csr = join(folder.temporary, 'csr');
       mkdirSync(csr);
       writeFileSync(join(csr, 'good.csr'), makePemCsr(generateEcKey('P-256'), 'good'));
       writeFileSync(join(csr, 'bad.csr'), 'bad');
-      const started = folder.start('--cloud', 'localstack', '--csr', csr, '--out', out);
+      const started = folder.start('--cloud', 'localstack', '--signer', 'awskms', '--csr', csr, '--out', out);
       await started.says('Ctrl-C ends it.', upLimit);
       expect(started.errors).toBe('');
 
@@ -49,32 +50,46 @@ describe('node local/start.ts --cloud localstack', () => {
       await folder.withoutProcesses();
     }, 150_000);
 
-    it('SIGINT while it is being deployed: ends at once, and nothing is left', async () => {
-      const started = folder.start('--cloud', 'localstack', '--out', out);
-      await started.says('deploying to LocalStack', upLimit);
-      const interruptedAt = Date.now();
-      started.kill('SIGINT');
-      expect(await started.exited).toEqual({ code: 130, signal: null });
-      expect(Date.now() - interruptedAt).toBeLessThan(10_000);
-      expect(started.errors).toBe('');
-      await folder.withoutProcesses();
-      expect(folder.states()).toEqual([]);
-    }, 150_000);
+    it.each([
+      ['is started', 'starting LocalStack', 'deploying to LocalStack'],
+      ['is deployed to', 'deploying to LocalStack', 'AWS endpoint'],
+    ])(
+      'SIGINT while LocalStack %s: goes no further, and leaves nothing',
+      async (_, step, next) => {
+        const started = folder.start('--cloud', 'localstack', '--out', out);
+        await started.says(step, upLimit);
+        started.kill('SIGINT');
+        expect(await started.exited).toEqual({ code: 130, signal: null });
+        expect(started.output).not.toContain(next);
+        expect(started.errors).toBe('');
+        await folder.withoutProcesses();
+        expect(folder.states()).toEqual([]);
+      },
+      150_000,
+    );
   });
 
   it.skipIf(findPython() === undefined || findJavaHome() === undefined || !hasProc)(
-    'SIGINT while LocalStack is being downloaded: ends at once',
+    'SIGINT while LocalStack is being downloaded, or while another start downloads it: ends, and leaves nothing',
     async () => {
       const answersNever = createServer().listen(0, '127.0.0.1');
       await once(answersNever, 'listening');
       const proxy = `http://127.0.0.1:${(answersNever.address() as AddressInfo).port}`;
       const asked = once(answersNever, 'connection');
       const cache = { XDG_CACHE_HOME: folder.temporary, PIP_PROXY: proxy, PIP_NO_CACHE_DIR: '1', PIP_FIND_LINKS: '' };
-      const started = folder.startWith(cache, '--cloud', 'localstack', '--out', out);
+      const start = () => folder.startWith(cache, '--cloud', 'localstack', '--out', out);
+      const downloads = start();
       await asked;
-      started.kill('SIGINT');
-      expect(await started.exited).toEqual({ code: 130, signal: null });
-      expect(started.errors).toMatch(/^set-up: installing LocalStack [^\n]+\.\.\. failed\n$/);
+      const waits = start();
+      const waiting = /^set-up: waiting for process \d+, which installs the same \.\.\. /;
+      await until(() => waiting.test(waits.errors), 'word of who is waited for');
+
+      waits.kill('SIGINT');
+      expect(await waits.exited).toEqual({ code: 130, signal: null });
+      expect(waits.errors).toMatch(/ \.\.\. failed\n$/);
+      downloads.kill('SIGINT');
+      expect(await downloads.exited).toEqual({ code: 130, signal: null });
+      expect(downloads.errors).toMatch(/^set-up: installing LocalStack [^\n]+\.\.\. failed\n$/);
       await folder.withoutProcesses();
       answersNever.close();
     },

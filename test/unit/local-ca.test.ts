@@ -68,7 +68,7 @@ describe('a local CA', () => {
   it('says where its key, its tokens and its CRLs are', () => {
     expect(localCa.signerUri).toBe('pkcs11:token=fleet-1;object=fleet-1;type=private');
     expect(localCa.pin).toMatch(/^crypto_user:[A-Za-z0-9_-]{32}$/);
-    expect(localCa.root.pin).not.toContain(localCa.pin.slice('crypto_user:'.length));
+    expect(localCa.root.pin).not.toContain(localCa.pin?.slice('crypto_user:'.length));
     expect(localCa.crlUrls).toEqual([
       'http://127.0.0.1:8080/crl/fleet-1/0.crl',
       'http://127.0.0.1:8080/crl/fleet-1/1.crl',

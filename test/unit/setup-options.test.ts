@@ -12,14 +12,25 @@ describe('the options of npm start', () => {
   it('has defaults for all', () => {
     expect(parseStartOptions([])).toEqual({
       kind: 'run',
-      options: { csr: undefined, out: 'out', exit: false, cloud: 'embedded' },
+      options: {
+        csr: undefined,
+        out: 'out',
+        exit: false,
+        signer: 'pkcs11',
+        allowAsymmetric: false,
+        cloud: 'embedded',
+      },
     });
   });
 
   it('takes each', () => {
     const parsed = parseStartOptions(['--csr', folder, '--out', 'elsewhere', '--exit', '--cloud', 'localstack']);
     const options = { csr: folder, out: 'elsewhere', exit: true, cloud: 'localstack' };
-    expect(parsed).toEqual({ kind: 'run', options });
+    expect(parsed).toMatchObject({ kind: 'run', options });
+    expect(parseStartOptions(['--signer', 'awskms'])).toMatchObject({ options: { signer: 'awskms' } });
+    expect(parseStartOptions(['--signer', 'awskms-cloudhsm', '--allow-asymmetric'])).toMatchObject({
+      options: { signer: 'awskms-cloudhsm', allowAsymmetric: true },
+    });
     expect(parseStartOptions(['--docker', '--cloud', 'localstack'])).toMatchObject({
       options: { cloud: 'localstack-docker' },
     });
@@ -37,6 +48,8 @@ describe('the options of npm start', () => {
     { args: ['--csr', join(folder, 'absent')], sentence: /absent is not a folder\.$/ },
     { args: ['--csr', ''], sentence: /is not a folder\.$/ },
     { args: ['--cloud', 'aws'], sentence: /^--cloud is embedded or localstack, not 'aws'\.$/ },
+    { args: ['--signer', 'kms'], sentence: /^--signer is pkcs11, awskms or awskms-cloudhsm, not 'kms'\.$/ },
+    { args: ['--allow-asymmetric'], sentence: /^--allow-asymmetric goes with --signer awskms-cloudhsm only\.$/ },
     { args: ['--docker'], sentence: /^--docker goes with --cloud localstack only\.$/ },
     { args: ['--out', ''], sentence: /^--out needs the name of a folder\.$/ },
   ])('refuses $args in one sentence', ({ args, sentence }) => {
