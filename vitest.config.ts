@@ -23,6 +23,17 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          // Tools and clients that are not ours, on what we make; those that the machine lacks are named.
+          name: 'judges',
+          include: ['test/judges/**/*.test.ts'],
+          globalSetup: ['test/judges/set-up.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'embedded',
           include: ['test/embedded/**/*.test.ts'],
           globalSetup: ['test/build-functions.ts'],

@@ -1,0 +1,3 @@
+module mintmark.invalid/tls-server
+
+go 1.24
