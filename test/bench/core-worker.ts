@@ -1,0 +1,143 @@
+/** A worker process of the core bench: options and phases come, and rates go, over IPC (core.ts). */
+import { createHash, generateKeyPairSync, randomBytes, randomInt, sign, verify, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import type { Authority } from '../../shared/issuance/authority.ts';
+import { issueBatch } from '../../shared/issuance/issue-batch.ts';
+import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
+import type { QueuedRequest } from '../../shared/issuance/outcome.ts';
+import { readProfiles } from '../../shared/issuance/profile.ts';
+import { Devices } from '../../shared/ledger/devices.ts';
+import { Failures } from '../../shared/ledger/failures.ts';
+import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
+import type { Issuer, Issuers } from '../../shared/ledger/issuers.ts';
+import { Revocations } from '../../shared/ledger/revocations.ts';
+import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
+import type { Signer } from '../../shared/signer/port.ts';
+import { makeRequest, newPrivateKey } from '../support/csr.ts';
+import { absentDynamoDB } from './absent-aws.ts';
+import { rateOf } from './measure.ts';
+
+export interface CoreWorkerOptions {
+  readonly issuer: Issuer;
+  readonly pin: string;
+  readonly library: string;
+  /** Of messages in a batch, as Lambda hands them over. */
+  readonly batchSize: number;
+}
+
+export interface CorePhase {
+  readonly milliseconds: number;
+  readonly phase: 'verify' | 'sign' | 'issue';
+}
+
+/** Each a second. */
+export type CoreRate = number;
+
+const far = () => Date.now() + 3_600_000;
+
+/** A batch of new requests, each of a device of its own. */
+function newBatch(size: number, csrs: readonly string[]): QueuedRequest[] {
+  return Array.from({ length: size }, () => {
+    const deviceId = `device-${randomBytes(8).toString('hex')}`;
+    const csr = csrs[randomInt(csrs.length)];
+    return {
+      messageId: deviceId,
+      body: JSON.stringify({ version: 1, requestId: 'first', deviceId, profile: 'device-tls', csr }),
+      senderId: 'AROABENCH:gateway',
+      sentAt: Date.now(),
+      receiveCount: 1,
+    };
+  });
+}
+
+function authorityOf(issuer: Issuer, signer: Signer): Authority {
+  const tables = { issuance: 'issuance', revocations: 'revocations', devices: 'devices', failures: 'failures' };
+  const client = absentDynamoDB(tables);
+  return {
+    profiles: readProfiles(new URL('../../profiles/', import.meta.url)),
+    ledger: new IssuanceLedger(client, tables.issuance),
+    revocations: new Revocations(client, tables.revocations),
+    devices: new Devices(client, tables.devices),
+    failures: new Failures(client, tables.failures),
+    issuers: new OpenIssuers({
+      issuers: { read: async () => issuer } as unknown as Issuers,
+      openSigner: async () => signer,
+      now: Date.now,
+    }),
+    publish: async () => new Map(),
+    now: Date.now,
+    randomBytes,
+    signBeforeSeconds: 900,
+    giveUpAfterSeconds: 3600,
+  };
+}
+
+/** Verifications of ECDSA P-256 over a message of a TBSCertificate's size, as proof of possession and self-check are. */
+function verifier(): () => number {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const message = randomBytes(600);
+  const signature = sign('sha256', message, privateKey);
+  return () => {
+    for (let count = 0; count < 100; count++) {
+      if (!verify('sha256', message, publicKey, signature)) throw new Error('OpenSSL does not verify its signature.');
+    }
+    return 100;
+  };
+}
+
+async function run({ issuer, pin, library, batchSize }: CoreWorkerOptions): Promise<void> {
+  const signer = await openPkcs11Signer({
+    uri: issuer.signerUri,
+    library,
+    pin: Buffer.from(pin),
+    certificatePublicKey: new X509Certificate(issuer.certificate).publicKey,
+    workerUrl: new URL('../../shared/signer/pkcs11-worker.ts', import.meta.url),
+    deadline: far(),
+    now: Date.now,
+  });
+  const authority = authorityOf(issuer, signer);
+  const csrs = Array.from({ length: 200 }, () => Buffer.from(makeRequest(newPrivateKey())).toString('base64'));
+  const digests = Array.from({ length: batchSize }, () => createHash('sha256').update(randomBytes(600)).digest());
+  /** Made outside what is timed. */
+  let waiting: QueuedRequest[][] = [];
+
+  const steps: Record<CorePhase['phase'], () => number | Promise<number>> = {
+    verify: verifier(),
+    sign: async () => {
+      const results = await signer.sign(digests, far());
+      for (const result of results) if ('error' in result) throw result.error;
+      return results.length;
+    },
+    issue: async () => {
+      const batch = waiting.pop();
+      if (batch === undefined) throw new Error('All requests that were made beforehand are issued.');
+      const outcomes = await issueBatch(authority, batch, far());
+      const other = outcomes.find(({ kind }) => kind !== 'issued');
+      if (other !== undefined) throw new Error(`A request was not issued: ${JSON.stringify(other)}`);
+      return outcomes.length;
+    },
+  };
+
+  // What the first invocations of an environment compile is not what a busy one runs.
+  waiting = Array.from({ length: 200 }, () => newBatch(batchSize, csrs));
+  while (waiting.length > 0) await steps.issue();
+  process.send?.('ready');
+  for await (const [message] of phases()) {
+    if (message === 'end') break;
+    const { phase, milliseconds } = message;
+    // More than can be issued meanwhile.
+    if (phase === 'issue') waiting = Array.from({ length: milliseconds }, () => newBatch(batchSize, csrs));
+    process.send?.('prepared');
+    await once(process, 'message');
+    process.send?.(await rateOf(milliseconds, steps[phase]));
+  }
+  await signer.close();
+  process.disconnect();
+}
+
+async function* phases(): AsyncGenerator<[CorePhase | 'end']> {
+  for (;;) yield (await once(process, 'message')) as [CorePhase | 'end'];
+}
+
+const [options] = (await once(process, 'message')) as [CoreWorkerOptions];
+await run(options);
