@@ -13,6 +13,7 @@ export function describeCloud(local: LocalCloud, logs: string): string {
   const lines: [string, string][] = [
     ['AWS endpoint', cloud.endpoint],
     ['KMS, CloudHSM', `${local.stubEndpoint} (SoftHSM2 stub)`],
+    ['CA key', local.signerUri],
     ['requests queue', local.requestsQueueUrl],
     ['issuance table', cloud.resources.IssuanceTable?.ref ?? ''],
     ["functions' log", logs],

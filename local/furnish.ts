@@ -33,6 +33,8 @@ export interface Furniture {
   /** DER. */
   readonly rootCertificate: Uint8Array;
   readonly issuingCertificate: Uint8Array;
+  /** Of the issuing CA's key. */
+  readonly signerUri: string;
 }
 
 /** The issuer that profiles/*.yaml name. */
@@ -82,7 +84,8 @@ export async function furnish(stage: Unfurnished): Promise<Furniture> {
       canaryPinPurpose(stub.clusterId, stage.stage),
     ),
   });
-  return { rootCertificate: localCa.rootCertificate, issuingCertificate: localCa.issuingCertificate };
+  const { rootCertificate, issuingCertificate, signerUri } = localCa;
+  return { rootCertificate, issuingCertificate, signerUri };
 }
 
 /** Nothing for a key that is made in a token. */
@@ -97,7 +100,10 @@ async function issuingKeyInKms({ signer, clients, stub }: Unfurnished): Promise<
   }
 }
 
-async function publishCertificates({ clients, publicBucket }: Unfurnished, ca: Furniture): Promise<void> {
+async function publishCertificates(
+  { clients, publicBucket }: Unfurnished,
+  ca: Omit<Furniture, 'signerUri'>,
+): Promise<void> {
   for (const [key, body] of [
     [`ca/${issuerId}.cer`, ca.issuingCertificate],
     [`ca/${issuerId}-root.cer`, ca.rootCertificate],
