@@ -13,6 +13,8 @@ export interface Issuer {
   readonly chain: readonly Uint8Array[];
   /** Of the private key: `pkcs11:` (RFC 7512, without a PIN) or `awskms:`. */
   readonly signerUri: string;
+  /** How the key signs, such as `rsa-pss-sha256`; absent: as is usual for the key (shared/signer/scheme.ts). */
+  readonly signatureAlgorithm?: string;
   /** Of a `pkcs11:` key: the CloudHSM cluster that holds it; part of the sealed PINs' encryption context. */
   readonly clusterId?: string;
   /** Of a `pkcs11:` key, by Region: its crypto user's `user:password`, encrypted by that Region's custom key store key. */
@@ -54,6 +56,7 @@ export class Issuers {
       certificate: binary(issuer.certificate),
       chain: { L: issuer.chain.map(binary) },
       signerUri: string(issuer.signerUri),
+      ...(issuer.signatureAlgorithm === undefined ? {} : { signatureAlgorithm: string(issuer.signatureAlgorithm) }),
       ...(issuer.clusterId === undefined ? {} : { clusterId: string(issuer.clusterId) }),
       sealedPins: { M: Object.fromEntries(sealedPins) },
       baseUrl: string(issuer.baseUrl),
@@ -98,6 +101,7 @@ function readIssuer(item: Item): Issuer {
       return element.B;
     }),
     signerUri: readString(item, 'signerUri'),
+    ...(item.signatureAlgorithm === undefined ? {} : { signatureAlgorithm: readString(item, 'signatureAlgorithm') }),
     ...(item.clusterId === undefined ? {} : { clusterId: readString(item, 'clusterId') }),
     sealedPins: Object.fromEntries(sealedPins),
     baseUrl,

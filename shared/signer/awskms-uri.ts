@@ -30,6 +30,10 @@ export function parseAwsKmsUri(uri: string): AwsKmsUri {
   return { keyId: found };
 }
 
+/** Of a key ARN; undefined for a key id, which is one of the caller's own Region. */
+export const regionOf = (keyIdOrArn: string): string | undefined =>
+  keyIdOrArn.startsWith('arn:') ? keyIdOrArn.split(':')[3] : undefined;
+
 export const formatAwsKmsUri = ({ keyId: id }: AwsKmsUri): string => `${scheme}key-id=${id}`;
 
 function misconfigured(what: string): MintmarkError {

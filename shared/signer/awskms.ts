@@ -4,12 +4,13 @@ import {
   GetPublicKeyCommand,
   type KeyMetadata,
   type KMSClient,
+  KMSInvalidStateException,
   SignCommand,
   type SigningAlgorithmSpec,
 } from '@aws-sdk/client-kms';
 import { MintmarkError } from '../errors.ts';
 import { awsKmsError } from './awskms-error.ts';
-import { type AwsKmsUri, parseAwsKmsUri } from './awskms-uri.ts';
+import { type AwsKmsUri, parseAwsKmsUri, regionOf } from './awskms-uri.ts';
 import type { SignatureScheme, Signer, SignResult } from './port.ts';
 import { refuseDigest, schemeOf } from './scheme.ts';
 
@@ -37,14 +38,9 @@ export interface AwsKmsSignerOptions {
 export async function openAwsKmsSigner(options: AwsKmsSignerOptions): Promise<Signer> {
   const { kms, deadline, now, certificatePublicKey } = options;
   const key = parseAwsKmsUri(options.uri);
+  await checkRegion(key, kms);
   const scheme = schemeOf(certificatePublicKey, options.scheme);
-  const described = await untilDeadline(deadline, now, `Describing the key ${key.keyId}`, (abortSignal) =>
-    kms.send(new DescribeKeyCommand({ KeyId: key.keyId }), { abortSignal }),
-  );
-  if (described.KeyMetadata === undefined) {
-    throw new MintmarkError('SIGNER_UNAVAILABLE', 'kms:DescribeKey answered without a KeyMetadata.');
-  }
-  checkKey(described.KeyMetadata, scheme);
+  checkKey(await describe(kms, key, deadline, now), scheme);
   const { PublicKey: publicKey } = await untilDeadline(
     deadline,
     now,
@@ -55,6 +51,27 @@ export async function openAwsKmsSigner(options: AwsKmsSignerOptions): Promise<Si
     throw new MintmarkError('SIGNER_MISCONFIGURED', "The KMS key is not the one in the issuer's certificate.");
   }
   return new OpenAwsKmsSigner(options, key, scheme);
+}
+
+async function describe(kms: KMSClient, key: AwsKmsUri, deadline: number, now: () => number): Promise<KeyMetadata> {
+  const { KeyMetadata: metadata } = await untilDeadline(
+    deadline,
+    now,
+    `Describing the key ${key.keyId}`,
+    (abortSignal) => kms.send(new DescribeKeyCommand({ KeyId: key.keyId }), { abortSignal }),
+  );
+  if (metadata !== undefined) return metadata;
+  throw new MintmarkError('SIGNER_UNAVAILABLE', 'kms:DescribeKey answered without a KeyMetadata.');
+}
+
+/** KMS in one Region knows nothing of another's keys, and answers as for one that is not there. */
+async function checkRegion({ keyId }: AwsKmsUri, kms: KMSClient): Promise<void> {
+  const [own, named] = [await kms.config.region(), regionOf(keyId)];
+  if (named === undefined || named === own) return;
+  throw new MintmarkError(
+    'SIGNER_MISCONFIGURED',
+    `The signer URI names a key in ${named}, and this function runs in ${own}: a multi-Region key is named by its id alone (awskms:key-id=mrk-...), which is the replica's in every Region.`,
+  );
 }
 
 class OpenAwsKmsSigner implements Signer {
@@ -78,12 +95,23 @@ class OpenAwsKmsSigner implements Signer {
 
   /** All at once: KMS has no operation for several, and a batch of Lambda's is ten. */
   sign(digests: readonly Uint8Array[], deadline: number): Promise<SignResult[]> {
+    // Asked at most once for all of them.
+    let state: Promise<void> | undefined;
+    const check = (): Promise<void> => (state ??= this.#check(deadline));
     return Promise.all(
-      digests.map((digest) =>
-        this.#sign(digest, deadline).catch((error: unknown) => ({
-          error: error instanceof Error ? error : new Error(String(error)),
-        })),
-      ),
+      digests.map(async (digest): Promise<SignResult> => {
+        try {
+          return await this.#sign(digest, deadline);
+        } catch (error) {
+          const reason = isInvalidState(error)
+            ? await check().then(
+                () => error,
+                (found: unknown) => found,
+              )
+            : error;
+          return { error: reason instanceof Error ? reason : new Error(String(reason)) };
+        }
+      }),
     );
   }
 
@@ -91,6 +119,11 @@ class OpenAwsKmsSigner implements Signer {
     // The client is its maker's to end, and KMS keeps no session.
     this.#closed = true;
     return Promise.resolve();
+  }
+
+  /** @throws MintmarkError that says what the key's state means */
+  async #check(deadline: number): Promise<void> {
+    checkKey(await describe(this.#kms, this.#key, deadline, this.#now), this.scheme);
   }
 
   async #sign(digest: Uint8Array, deadline: number): Promise<SignResult> {
@@ -126,6 +159,17 @@ function signingAlgorithm({ algorithm, hash }: SignatureScheme): SigningAlgorith
   }
 }
 
+/** Sign says of a key that its state is in the way, and not which it is. */
+function isInvalidState(error: unknown): boolean {
+  return error instanceof MintmarkError && error.cause instanceof KMSInvalidStateException;
+}
+
+/** In which a key can be used: while a multi-Region key is Updating it can (KMS developer guide, "Key states"). */
+const usableStates: readonly (string | undefined)[] = ['Enabled', 'Updating'];
+
+/** Which pass by themselves: Unavailable is a key whose key store is not connected. */
+const passingStates: readonly (string | undefined)[] = ['Creating', 'Unavailable'];
+
 /** @throws MintmarkError */
 function checkKey(metadata: KeyMetadata, scheme: SignatureScheme): void {
   const { KeyId: keyId, KeyUsage: usage, KeyState: state, KeySpec: spec, CustomKeyStoreId: keyStore } = metadata;
@@ -137,9 +181,8 @@ function checkKey(metadata: KeyMetadata, scheme: SignatureScheme): void {
         : `The KMS key ${keyId} is symmetric, as AWS wants every key of a custom key store (${keyStore}) to be, so kms:Sign cannot use it: name a key with Origin AWS_KMS, or sign with a pkcs11: key of the same cluster.`,
     );
   }
-  if (state !== 'Enabled') {
-    // While the key store of a key is not connected, its state is Unavailable; that passes.
-    const code = state === 'Unavailable' ? 'SIGNER_UNAVAILABLE' : 'SIGNER_MISCONFIGURED';
+  if (!usableStates.includes(state)) {
+    const code = passingStates.includes(state) ? 'SIGNER_UNAVAILABLE' : 'SIGNER_MISCONFIGURED';
     throw new MintmarkError(code, `The KMS key ${keyId} is ${state}, not Enabled.`);
   }
   const wanted = signingAlgorithm(scheme);

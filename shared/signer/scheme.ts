@@ -26,14 +26,43 @@ export function refuseDigest(hash: Hash, digest: Uint8Array): MintmarkError | un
   return new MintmarkError('INTERNAL', `A ${hash} digest has ${length} bytes, not ${digest.length}.`);
 }
 
+/** As an issuer's row names it: the algorithm and the hash, such as `rsa-pss-sha256`. */
+export type SchemeName = `${'rsa-pkcs1-v1_5' | 'rsa-pss'}-${Hash}` | `ecdsa-${Hash}`;
+
+const schemes: ReadonlyMap<string, SignatureScheme> = new Map(
+  (['ecdsa', 'rsa-pkcs1-v1_5', 'rsa-pss'] as const).flatMap((algorithm) =>
+    (['sha256', 'sha384', 'sha512'] as const).map((hash): [SchemeName, SignatureScheme] => [
+      `${algorithm}-${hash}`,
+      { algorithm, hash },
+    ]),
+  ),
+);
+
+/** @throws MintmarkError SIGNER_MISCONFIGURED */
+export function parseScheme(name: string): SignatureScheme {
+  const scheme = schemes.get(name);
+  if (scheme !== undefined) return scheme;
+  throw new MintmarkError(
+    'SIGNER_MISCONFIGURED',
+    `The issuer's signatureAlgorithm is ${JSON.stringify(name)}, and none of ${[...schemes.keys()].join(', ')}.`,
+  );
+}
+
 /**
  * How a CA key signs: as asked for, by default ECDSA with the hash of the curve's size, RSA PKCS#1 v1.5 with SHA-256.
  * @throws MintmarkError SIGNER_MISCONFIGURED for a key that cannot sign so
  */
 export function schemeOf(publicKey: KeyObject, asked: SignatureScheme | undefined): SignatureScheme {
+  const kind = publicKey.asymmetricKeyType;
+  if (kind !== 'ec' && kind !== 'rsa') {
+    throw new MintmarkError(
+      'SIGNER_MISCONFIGURED',
+      `The issuer's key is of the kind ${kind}: a CA key is RSA, or on the curve P-256, P-384 or P-521.`,
+    );
+  }
   const scheme = asked ?? defaultScheme(publicKey);
   const keyType = scheme.algorithm === 'ecdsa' ? 'ec' : 'rsa';
-  if (publicKey.asymmetricKeyType !== keyType) {
+  if (kind !== keyType) {
     throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer's key cannot sign with ${scheme.algorithm}.`);
   }
   if (keyType === 'ec') {

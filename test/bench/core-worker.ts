@@ -1,6 +1,8 @@
 /** A worker process of the core bench: options and phases come, and rates go, over IPC (core.ts). */
 import { createHash, generateKeyPairSync, randomBytes, randomInt, sign, verify, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { announce } from '../../shared/issuance/announce.ts';
 import type { Authority } from '../../shared/issuance/authority.ts';
 import { issueBatch } from '../../shared/issuance/issue-batch.ts';
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
@@ -14,7 +16,7 @@ import { Revocations } from '../../shared/ledger/revocations.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
-import { absentDynamoDB } from './absent-aws.ts';
+import { absentDynamoDB, instantDynamoDB, instantSNS, tables } from './absent-aws.ts';
 import { rateOf } from './measure.ts';
 
 export interface CoreWorkerOptions {
@@ -27,7 +29,11 @@ export interface CoreWorkerOptions {
 
 export interface CorePhase {
   readonly milliseconds: number;
-  readonly phase: 'verify' | 'sign' | 'issue';
+  /**
+   * `core`: the pipeline from the message to the stored certificate, without AWS's clients. `clients`: the same with
+   * the AWS SDK's, down to where they would go to the network, and the announcement.
+   */
+  readonly phase: 'verify' | 'sign' | 'core' | 'clients';
 }
 
 /** Each a second. */
@@ -50,21 +56,22 @@ function newBatch(size: number, csrs: readonly string[]): QueuedRequest[] {
   });
 }
 
-function authorityOf(issuer: Issuer, signer: Signer): Authority {
-  const tables = { issuance: 'issuance', revocations: 'revocations', devices: 'devices', failures: 'failures' };
-  const client = absentDynamoDB(tables);
+type Aws = Pick<Authority, 'publish'> & { readonly dynamoDB: DynamoDBClient };
+
+function authorityOf(issuer: Issuer, signer: Signer, { dynamoDB, publish }: Aws): Authority {
   return {
     profiles: readProfiles(new URL('../../profiles/', import.meta.url)),
-    ledger: new IssuanceLedger(client, tables.issuance),
-    revocations: new Revocations(client, tables.revocations),
-    devices: new Devices(client, tables.devices),
-    failures: new Failures(client, tables.failures),
+    ledger: new IssuanceLedger(dynamoDB, tables.issuance),
+    revocations: new Revocations(dynamoDB, tables.revocations),
+    devices: new Devices(dynamoDB, tables.devices),
+    failures: new Failures(dynamoDB, tables.failures),
     issuers: new OpenIssuers({
       issuers: { read: async () => issuer } as unknown as Issuers,
       openSigner: async () => signer,
       now: Date.now,
     }),
-    publish: async () => new Map(),
+    publish,
+    onSigned: () => undefined,
     now: Date.now,
     randomBytes,
     signBeforeSeconds: 900,
@@ -95,7 +102,12 @@ async function run({ issuer, pin, library, batchSize }: CoreWorkerOptions): Prom
     deadline: far(),
     now: Date.now,
   });
-  const authority = authorityOf(issuer, signer);
+  const sns = instantSNS();
+  const core = authorityOf(issuer, signer, { dynamoDB: absentDynamoDB(), publish: async () => new Map() });
+  const clients = authorityOf(issuer, signer, {
+    dynamoDB: instantDynamoDB(),
+    publish: (outcomes) => announce(sns, 'arn:aws:sns:eu-central-1:111122223333:certificates', outcomes),
+  });
   const csrs = Array.from({ length: 200 }, () => Buffer.from(makeRequest(newPrivateKey())).toString('base64'));
   const digests = Array.from({ length: batchSize }, () => createHash('sha256').update(randomBytes(600)).digest());
   /** Made outside what is timed. */
@@ -108,25 +120,30 @@ async function run({ issuer, pin, library, batchSize }: CoreWorkerOptions): Prom
       for (const result of results) if ('error' in result) throw result.error;
       return results.length;
     },
-    issue: async () => {
-      const batch = waiting.pop();
-      if (batch === undefined) throw new Error('All requests that were made beforehand are issued.');
-      const outcomes = await issueBatch(authority, batch, far());
-      const other = outcomes.find(({ kind }) => kind !== 'issued');
-      if (other !== undefined) throw new Error(`A request was not issued: ${JSON.stringify(other)}`);
-      return outcomes.length;
-    },
+    core: () => issueNext(core),
+    clients: () => issueNext(clients),
   };
+
+  async function issueNext(authority: Authority): Promise<number> {
+    const batch = waiting.pop();
+    if (batch === undefined) throw new Error('All requests that were made beforehand are issued.');
+    const outcomes = await issueBatch(authority, batch, far());
+    const other = outcomes.find(({ kind }) => kind !== 'issued');
+    if (other !== undefined) throw new Error(`A request was not issued: ${JSON.stringify(other)}`);
+    return outcomes.length;
+  }
 
   // What the first invocations of an environment compile is not what a busy one runs.
   waiting = Array.from({ length: 200 }, () => newBatch(batchSize, csrs));
-  while (waiting.length > 0) await steps.issue();
+  while (waiting.length > 0) await (waiting.length % 2 === 0 ? steps.core() : steps.clients());
   process.send?.('ready');
   for await (const [message] of phases()) {
     if (message === 'end') break;
     const { phase, milliseconds } = message;
-    // More than can be issued meanwhile.
-    if (phase === 'issue') waiting = Array.from({ length: milliseconds }, () => newBatch(batchSize, csrs));
+    const issues = phase === 'core' || phase === 'clients';
+    // More than can be issued meanwhile; and nobody's garbage is another's time.
+    waiting = issues ? Array.from({ length: milliseconds }, () => newBatch(batchSize, csrs)) : [];
+    globalThis.gc?.();
     process.send?.('prepared');
     await once(process, 'message');
     process.send?.(await rateOf(milliseconds, steps[phase]));

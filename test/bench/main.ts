@@ -1,7 +1,7 @@
 /** `npm run bench -- core [--json]`: the figures of docs/performance.md, again. */
 import { availableParallelism, cpus } from 'node:os';
 import { parseArgs } from 'node:util';
-import { benchCore, type CoreFigures } from './core.ts';
+import { batchSize, benchCore, type CoreFigures, milliseconds, rounds } from './core.ts';
 import type { Spread } from './measure.ts';
 
 const usage = 'Usage: npm run bench -- core [--json]';
@@ -12,15 +12,18 @@ const percent = ({ median, minimum, maximum }: Spread): string =>
   `${(median * 100).toFixed(0)} % (${(minimum * 100).toFixed(0)} to ${(maximum * 100).toFixed(0)})`;
 
 function show(figures: readonly CoreFigures[]): string {
-  const head = ['WORKERS', 'VERIFY/S', 'SIGN/S', 'B', 'CERTIFICATES/S', 'OF B'];
-  const rows = figures.map(({ workers, verifications, signatures, bound, certificates, ratio }) => [
-    String(workers),
-    whole(verifications),
-    whole(signatures),
-    whole(bound),
-    whole(certificates),
-    percent(ratio),
-  ]);
+  const head = ['WORKERS', 'VERIFY/S', 'SIGN/S', 'B', 'CERTIFICATES/S', 'OF B', "WITH AWS'S CLIENTS"];
+  const rows = figures.map(
+    ({ workers, verifications, signatures, bound, certificates, ratio, certificatesWithClients }) => [
+      String(workers),
+      whole(verifications),
+      whole(signatures),
+      whole(bound),
+      whole(certificates),
+      percent(ratio),
+      whole(certificatesWithClients),
+    ],
+  );
   const widths = head.map((title, column) => Math.max(...[head, ...rows].map((row) => (row[column] ?? title).length)));
   return [head, ...rows]
     .map((row) =>
@@ -46,8 +49,9 @@ async function run(): Promise<number> {
   }
   const machine = `${cpus()[0]?.model ?? 'an unknown processor'}, ${availableParallelism()} cores, Node ${process.versions.node}`;
   const figures = await benchCore([1, 2], (what) => process.stderr.isTTY && process.stderr.write(`\r${what} `));
-  if (parsed.values.json) console.log(JSON.stringify({ machine, core: figures }, null, 2));
-  else console.log(`${machine}; median (minimum to maximum) of five rounds\n\n${show(figures)}`);
+  if (parsed.values.json)
+    console.log(JSON.stringify({ machine, batchSize, rounds, milliseconds, core: figures }, null, 2));
+  else console.log(`${machine}; median (minimum to maximum) of ${rounds} rounds\n\n${show(figures)}`);
   return 0;
 }
 

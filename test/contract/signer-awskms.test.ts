@@ -102,6 +102,7 @@ for (const [keySpec, scheme, inKeyStore] of contracts) {
     return {
       signer,
       faults,
+      inOrder: false,
       uri: key.uri,
       signedDigests: () => stub.signatures().map(({ digest }) => digest),
       secrets: [secretAccessKey],
@@ -122,16 +123,28 @@ describe('an awskms: signer', () => {
     expect(await signs(signer)).toBe(true);
   });
 
-  it('signs again, by itself, what KMS throttled or did not answer', async () => {
+  it('asks again, by itself, what KMS throttled or did not answer', async () => {
     const signer = await open(await createKey('ECC_NIST_P256'));
     for (const fault of [
       { operation, code: 'ThrottlingException' },
       { operation, code: 'KMSInternalException' },
-      { operation, effect: 'connection-dropped', when: 'after' },
+      { operation, effect: 'connection-dropped' },
     ] as const) {
       stub.setFaults([fault]);
+      const before = stub.signatures().length;
       expect(await signs(signer)).toBe(true);
+      expect(stub.signatures()).toHaveLength(before + 1);
     }
+  });
+
+  it('has the same digest signed twice when the first answer was lost', async () => {
+    const signer = await open(await createKey('ECC_NIST_P256'));
+    const before = stub.signatures().length;
+    stub.setFaults([{ operation, effect: 'connection-dropped', when: 'after' }]);
+    expect(await signs(signer)).toBe(true);
+    const [first, second, ...more] = stub.signatures().slice(before);
+    expect(second?.digest).toBe(first?.digest);
+    expect(more).toEqual([]);
   });
 
   it.each([
@@ -154,6 +167,22 @@ describe('an awskms: signer', () => {
     expect(result).toMatchObject({ error: { code: 'SIGNER_MISCONFIGURED' } });
     await kms.send(new EnableKeyCommand({ KeyId: key.arn }));
     expect(await signs(signer)).toBe(true);
+  });
+
+  it('says of a key that is to be deleted that nothing passes by itself, asking once for a whole batch', async () => {
+    const key = await createKey('ECC_NIST_P256');
+    const signer = await open(key);
+    await kms.send(new ScheduleKeyDeletionCommand({ KeyId: key.arn, PendingWindowInDays: 7 }));
+    const describeKey = 'TrentService.DescribeKey';
+    const asked = () => stub.log.filter(({ target }) => target === describeKey).length;
+    const before = asked();
+    const results = await signer.sign([randomBytes(32), randomBytes(32), randomBytes(32)], soon());
+    for (const result of results) {
+      expect(result).toMatchObject({
+        error: { code: 'SIGNER_MISCONFIGURED', message: expect.stringContaining('PendingDeletion') },
+      });
+    }
+    expect(asked()).toBe(before + 1);
   });
 
   it('waits for the key store of a key in it', async () => {
@@ -214,6 +243,20 @@ describe('opening an awskms: signer', () => {
     await expect(open(key)).rejects.toMatchObject(refused(/is PendingDeletion, not Enabled/));
   });
 
+  it('refuses a key of another Region, with how a multi-Region key is named', async () => {
+    const key = await createKey('ECC_NIST_P256');
+    const uri = key.uri.replace(region, 'us-east-1');
+    await expect(open({ ...key, uri })).rejects.toMatchObject(
+      refused(/names a key in us-east-1, and this function runs in .*mrk-/),
+    );
+  });
+
+  it('refuses a key of a kind that signs no digests', async () => {
+    const key = await createKey('ECC_NIST_P256');
+    const { publicKey } = generateKeyPairSync('ed25519');
+    await expect(open({ ...key, publicKey })).rejects.toMatchObject(refused(/of the kind ed25519/));
+  });
+
   it('refuses a key that is not there', async () => {
     const key = await createKey('ECC_NIST_P256');
     const uri = `awskms:key-id=arn:aws:kms:${region}:${accountId}:key/00000000-0000-4000-8000-000000000000`;
@@ -227,7 +270,7 @@ describe('opening an awskms: signer', () => {
     await expect(open(key)).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
     stub.setFaults([{ operation: describeKey, count: -1, effect: 'connection-dropped' }]);
     await expect(open(key)).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
-    stub.setFaults([{ operation: describeKey, count: -1, effect: 'slow', milliseconds: 60_000 }]);
+    stub.setFaults([{ operation: describeKey, count: -1, effect: 'slow', milliseconds: 1_000 }]);
     await expect(open(key, { deadline: Date.now() + 200 })).rejects.toMatchObject({ code: 'SIGNER_DEADLINE' });
     await expect(open(key, { deadline: Date.now() - 1 })).rejects.toMatchObject({ code: 'SIGNER_DEADLINE' });
   });

@@ -95,6 +95,7 @@ for (const { name, scheme } of keys) {
     return {
       signer,
       faults,
+      inOrder: true,
       uri: `pkcs11:token=fleet;object=${name};type=private`,
       signedDigests: () => readRecord(recordPath).map(({ digest }) => digest),
       secrets: [userPin, 'correct-horse-battery'],
@@ -251,8 +252,8 @@ describe('the PKCS#11 shim', () => {
     });
 
   it.each([
-    { fault: 'crash', recorded: 0 },
-    { fault: 'crash-after', recorded: 1 },
+    { fault: 'crash-before-sign', recorded: 0 },
+    { fault: 'crash-after-sign', recorded: 1 },
   ] as const)('$fault kills the process with $recorded signatures recorded', ({ fault, recorded }) => {
     rmSync(recordPath, { force: true });
     setFaults({ fault, count: 1 });
@@ -292,6 +293,49 @@ describe('the PKCS#11 shim', () => {
       expect(await signer.sign([digest(1)], soon())).toMatchObject([{ error: { code: 'SIGNER_UNAVAILABLE' } }]);
     } finally {
       rmSync(recordPath, { recursive: true });
+      await signer.close();
+    }
+  });
+
+  it('down: every call fails, and nothing is signed, until the HSM is back', async () => {
+    rmSync(recordPath, { force: true });
+    const standing = await open('p256');
+    try {
+      setFaults({ fault: 'down', count: -1 });
+      const [result] = await standing.sign([digest(1)], soon());
+      expect(result).toMatchObject({ error: { code: 'SIGNER_UNAVAILABLE' } });
+      expect((result as { error: Error }).error.message).toContain('CKR_DEVICE_REMOVED');
+      await expect(open('p384')).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
+      expect(openAndSign(1).stdout).toBe('SIGNER_UNAVAILABLE\n');
+      expect(readRecord(recordPath)).toEqual([]);
+
+      faults.none();
+      expect(await standing.sign([digest(1)], soon())).toMatchObject([
+        { signature: expect.any(Uint8Array) as Uint8Array },
+      ]);
+      expect(readRecord(recordPath)).toHaveLength(1);
+    } finally {
+      await standing.close();
+    }
+  });
+
+  it('a chance: the same state draws the same faults, another one others', async () => {
+    const signer = await open('p256');
+    const digests = Array.from({ length: 60 }, (_, index) => digest(index));
+    const drawn = async (state: bigint) => {
+      setFaults({ fault: 'busy', count: -1, chance: { probability: 0.25, state } });
+      const results = await signer.sign(digests, soon());
+      return results.map((result) => ('error' in result ? 'x' : '.')).join('');
+    };
+    try {
+      const first = await drawn(1n);
+      expect(await drawn(1n)).toBe(first);
+      expect(await drawn(2n)).not.toBe(first);
+      const share = first.split('x').length - 1;
+      expect(share).toBeGreaterThan(5);
+      expect(share).toBeLessThan(25);
+      expect(readFaults(faultsPath)).toMatchObject([{ fault: 'busy', count: -1, chance: { probability: 0.25 } }]);
+    } finally {
       await signer.close();
     }
   });

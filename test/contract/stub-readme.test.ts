@@ -20,7 +20,7 @@ it.each(rows)('says of $service $name how it is checked, and is right', ({ servi
   const method = command.replaceAll('-', '_');
   const tests = {
     sdk: ['stub-kms', 'stub-signing', 'stub-cloudhsm'].map((file) => source(`./${file}.test.ts`)).join('\n'),
-    boto3: source('../judges/stub_boto3.py'),
+    boto3: source('../integration/stub_boto3.py'),
     cli: source('../integration/stub-aws-cli.test.ts'),
   };
   expect(checked.split(';')[0]?.split(', ')).toEqual(

@@ -103,7 +103,7 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
   it('a function that dies after signing: the same TBS is signed again, and there is one certificate', async () => {
     const request = await newRequest('dies');
     const before = cloud.signatures().length;
-    cloud.faults({ fault: 'crash-after', count: 1 });
+    cloud.faults({ fault: 'crash-after-sign', count: 1 });
     await cloud.request(request);
     const { certificate, attempt } = await cloud.issued(request, 60_000);
     expectGood(certificate);
@@ -115,7 +115,7 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
 
   it('a function that dies every time: the dead-letter queue, and from there a row in failures', async () => {
     const request = await newRequest('kills');
-    cloud.faults({ fault: 'crash', count: -1 });
+    cloud.faults({ fault: 'crash-before-sign', count: -1 });
     const messageId = await cloud.request(request);
     const failure = await cloud.failure(messageId, 60_000);
     cloud.faults();

@@ -11,6 +11,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LocalStack } from '../../local/localstack/start.ts';
 import { startLocalStack } from '../../local/localstack/start.ts';
+import { sendRequests } from '../../shared/enrolment/index.ts';
 import {
   Api,
   Door,
@@ -430,6 +431,23 @@ describe.skipIf(unavailable !== undefined)(`the Lambda executor${orWhyNot}`, () 
     const names = ['ApproximateNumberOfMessages', 'ApproximateNumberOfMessagesNotVisible'] as const;
     const left = await sqs.send(new GetQueueAttributesCommand({ QueueUrl: source1, AttributeNames: [...names] }));
     expect(left.Attributes).toEqual({ [names[0]]: '0', [names[1]]: '0' });
+    sqs.destroy();
+  });
+
+  it("takes a standard queue's message that names a fleet, and hands the fleet on (docs/capacity.md)", async () => {
+    const sqs = new SQSClient({
+      region,
+      endpoint: localStack.endpoint,
+      credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
+      useQueueUrlAsEndpoint: false,
+    });
+    const { QueueUrl: url = '' } = await sqs.send(new CreateQueueCommand({ QueueName: 'fair' }));
+    const request = { deviceId: 'door-7', requestId: 'request-1', profile: 'device-tls', csr: 'MIIB' };
+    const [sent] = await sendRequests(sqs, url, [request], { fleet: 'doors-north' });
+    const { Messages: [received] = [] } = await sqs.send(
+      new ReceiveMessageCommand({ QueueUrl: url, MessageSystemAttributeNames: ['All'], WaitTimeSeconds: 5 }),
+    );
+    expect(received).toMatchObject({ MessageId: sent?.messageId, Attributes: { MessageGroupId: 'doors-north' } });
     sqs.destroy();
   });
 });

@@ -7,7 +7,7 @@ import { operationNames } from '../../local/stub/index.ts';
 import { orWhyNot, unavailable } from './localstack-fixture.ts';
 import { python, type StubForClients, startStubForClients } from './stub-client.ts';
 
-const script = fileURLToPath(new URL('../judges/stub_boto3.py', import.meta.url));
+const script = fileURLToPath(new URL('./stub_boto3.py', import.meta.url));
 const names = [...readFileSync(script, 'utf8').matchAll(/^ {4}def (test_\w+)\(/gm)].map(([, name = '']) => name);
 
 interface Report {

@@ -6,7 +6,7 @@ export interface Explanation {
   readonly judge: string;
   readonly severity: string;
   readonly code: string;
-  /** `*` stands for any text; empty for any message. */
+  /** `*` stands for letters, digits and `.`, `_`, `~`, `:`, `/`, `-`; empty for any message. */
   readonly message: string;
   readonly why: string;
 }
@@ -59,6 +59,6 @@ export function explains(explanation: Explanation, finding: Finding): boolean {
     explanation.judge === finding.judge &&
     explanation.severity === finding.severity &&
     explanation.code === finding.code &&
-    (explanation.message === '' || new RegExp(`^${pattern.join('.*')}$`, 's').test(finding.message))
+    (explanation.message === '' || new RegExp(`^${pattern.join('[A-Za-z0-9._~:/-]*')}$`).test(finding.message))
   );
 }
