@@ -159,14 +159,15 @@ export function describeSignerContract(name: string, open: () => Promise<SignerU
 
     it('answers by the deadline, keeps what was signed before it, and is of use again when the HSM is', async () => {
       expect(await sign(1)).toEqual(['signed']);
-      subject.faults.slow(-1, 200);
-      const deadline = Date.now() + 500;
-      const outcomes = await sign(10, deadline);
-      expect(Date.now()).toBeLessThan(deadline + 150);
+      subject.faults.slow(-1, 500);
+      const deadline = Date.now() + 1_750;
+      const outcomes = await sign(6, deadline);
+      // All six would be there 1,250 ms later: whoever has answered by now has not waited for them.
+      expect(Date.now()).toBeLessThan(deadline + 1_250);
       const late = outcomes.filter((each) => each === 'SIGNER_DEADLINE');
-      expect(outcomes.filter((each) => each === 'signed')).toHaveLength(10 - late.length);
-      expect(late.length).toBeGreaterThanOrEqual(7);
-      expect(late.length).toBeLessThan(10);
+      expect(outcomes.filter((each) => each === 'signed')).toHaveLength(6 - late.length);
+      expect(late.length).toBeGreaterThanOrEqual(3);
+      expect(late.length).toBeLessThan(6);
       if (subject.inOrder) expect(outcomes.slice(-late.length)).toEqual(late);
       subject.faults.none();
       await expect.poll(() => sign(1), { timeout: PLENTY_MILLISECONDS }).toEqual(['signed']);
