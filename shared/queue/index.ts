@@ -1,1 +1,2 @@
-export { RetryLater } from './retry-later.ts';
+export type { Wait } from './retry-delay.ts';
+export { type DeliveredMessage, RetryLater } from './retry-later.ts';

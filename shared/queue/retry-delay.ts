@@ -12,3 +12,19 @@ export function retryDelaySeconds(receiveCount: number, baseSeconds: number, ran
   const ceiling = Math.min(maximumDelaySeconds, baseSeconds * 2 ** Math.min(receiveCount - 1, 16));
   return Math.max(1, Math.round(ceiling / 2 + (random * ceiling) / 2));
 }
+
+/** The ends of a wait, in seconds. */
+export interface Wait {
+  readonly least: number;
+  readonly most: number;
+}
+
+/**
+ * How long a message waits that was told between what and what: anywhere in between, so that a batch that was turned away
+ * together does not come back together.
+ * @param random from 0 to 1, 1 excluded
+ * @returns whole seconds, from 1 to what no message waits longer than
+ */
+export function waitSeconds({ least, most }: Wait, random: number): number {
+  return Math.min(maximumDelaySeconds, Math.max(1, Math.round(least + random * (most - least))));
+}

@@ -1,5 +1,5 @@
 import { ChangeMessageVisibilityBatchCommand, GetQueueUrlCommand, type SQSClient } from '@aws-sdk/client-sqs';
-import { retryDelaySeconds } from './retry-delay.ts';
+import { retryDelaySeconds, type Wait, waitSeconds } from './retry-delay.ts';
 
 /** What is needed of an SQS record of a Lambda event. */
 export interface DeliveredMessage {
@@ -7,6 +7,8 @@ export interface DeliveredMessage {
   readonly receiptHandle: string;
   readonly eventSourceARN: string;
   readonly attributes: { readonly ApproximateReceiveCount: string };
+  /** How long it is to stay away; without it, longer with each delivery. */
+  readonly wait?: Wait | undefined;
 }
 
 /** ChangeMessageVisibilityBatch takes at most this many entries (Amazon SQS API reference). */
@@ -53,19 +55,20 @@ export class RetryLater {
   ): Promise<void> {
     const command = new ChangeMessageVisibilityBatchCommand({
       QueueUrl: await this.#queueUrl(queueArn),
-      Entries: messages.map(({ receiptHandle, attributes }, index) => ({
+      Entries: messages.map((message, index) => ({
         Id: String(index),
-        ReceiptHandle: receiptHandle,
-        VisibilityTimeout: retryDelaySeconds(
-          Number(attributes.ApproximateReceiveCount),
-          this.#baseSeconds,
-          this.#random(),
-        ),
+        ReceiptHandle: message.receiptHandle,
+        VisibilityTimeout: this.#delaySeconds(message),
       })),
     });
     for (const { Id: id, Code: code, Message: message } of (await this.#client.send(command)).Failed ?? []) {
       onError(new Error(`Message ${messages[Number(id)]?.messageId} was not postponed: ${code}: ${message}`));
     }
+  }
+
+  #delaySeconds({ attributes, wait }: DeliveredMessage): number {
+    if (wait !== undefined) return waitSeconds(wait, this.#random());
+    return retryDelaySeconds(Number(attributes.ApproximateReceiveCount), this.#baseSeconds, this.#random());
   }
 
   /** arn:partition:sqs:region:account:name */

@@ -1,6 +1,6 @@
 import { ChangeMessageVisibilityBatchCommand, GetQueueUrlCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { describe, expect, it } from 'vitest';
-import { retryDelaySeconds } from '../../shared/queue/retry-delay.ts';
+import { retryDelaySeconds, waitSeconds } from '../../shared/queue/retry-delay.ts';
 import { type DeliveredMessage, RetryLater } from '../../shared/queue/retry-later.ts';
 
 const almostOne = 1 - 2 ** -32;
@@ -34,6 +34,14 @@ describe('retryDelaySeconds', () => {
         }
       }
     }
+  });
+});
+
+describe('waitSeconds', () => {
+  it('is anywhere between what was said, in whole seconds from 1 to 900', () => {
+    expect([0, 0.5, almostOne].map((random) => waitSeconds({ least: 60, most: 300 }, random))).toEqual([60, 180, 300]);
+    expect(waitSeconds({ least: 0, most: 0.4 }, 0.5)).toBe(1);
+    expect(waitSeconds({ least: 600, most: 3_000 }, almostOne)).toBe(900);
   });
 });
 
@@ -95,6 +103,12 @@ describe('RetryLater', () => {
     await postpone([message(1)]);
     expect(urlsAsked).toHaveLength(2);
     expect(errors).toEqual([]);
+  });
+
+  it('keeps a message away for as long as it is told to, however often it was delivered', async () => {
+    const { changes, postpone } = queuesThat();
+    await postpone([{ ...message(1, 'requests', 9), wait: { least: 60, most: 300 } }, message(2)]);
+    expect(changes[0]?.Entries?.map(({ VisibilityTimeout }) => VisibilityTimeout)).toEqual([60, 1]);
   });
 
   it('does nothing for no messages', async () => {

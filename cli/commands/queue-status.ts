@@ -1,0 +1,141 @@
+import { GetMetricDataCommand } from '@aws-sdk/client-cloudwatch';
+import { GetQueueAttributesCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
+import { type BreakerRecord, type Mapping, readMappings } from '../../shared/breaker/index.ts';
+import { table } from '../../shared/terminal/index.ts';
+import { adviceOn, breakerJson, readBreakers } from '../breakers.ts';
+import { defineCommand } from '../command.ts';
+import { shortTime } from '../json.ts';
+import type { Session } from '../session.ts';
+
+/** One queue as --json has it; scripts read it, so fields are added, never renamed. */
+interface QueueJson {
+  readonly queue: string;
+  readonly waiting: number;
+  readonly inFlight: number;
+  /** Of messages received less than three times: SQS knows no other. */
+  readonly oldestSeconds: number | null;
+  /** Of the event source mapping (AWS Lambda API reference); null when there is none. */
+  readonly mapping: string | null;
+}
+
+export const command = defineCommand<object>({
+  details: [
+    'The numbers are approximate, as SQS has them. In flight are also messages that wait for their next try. The age is',
+    "CloudWatch's, a few minutes old, and leaves out what was received three times. Exit code 1 when a breaker is not closed",
+    'or an event source mapping not enabled.',
+  ],
+  declare: (command) => command,
+  run: async (session) => {
+    const { stage, requestsQueue, redriveQueue, issueFunction } = session.target();
+    const [{ records }, mappings] = await Promise.all([
+      readBreakers(session, undefined),
+      readMappings(await session.clients.lambda(), issueFunction),
+    ]);
+    const queues = await Promise.all([requestsQueue, redriveQueue].map((queue) => lookAt(session, queue, mappings)));
+    const isWell =
+      records.every(({ state }) => state === 'closed') && queues.every(({ mapping }) => mapping === 'Enabled');
+    const queueRows = queues.map(({ queue, waiting, inFlight, oldestSeconds, mapping }) => [
+      queue,
+      String(waiting),
+      String(inFlight),
+      oldestSeconds === null ? 'unknown' : `${oldestSeconds} s`,
+      mapping ?? 'none',
+    ]);
+    const breakerRows = records.map(({ issuerId, state, held, since, reason = '' }) => [
+      issuerId,
+      held ? `${state}, held` : state,
+      shortTime(since),
+      reason,
+    ]);
+    const advice = adviceFor(records, queues);
+    return {
+      exitCode: isWell ? 0 : 1,
+      json: { stage, queues, breakers: records.map(breakerJson), advice },
+      lines: [
+        ...table(['QUEUE', 'WAITING', 'IN FLIGHT', 'OLDEST', 'MAPPING'], queueRows),
+        '',
+        ...table(['ISSUER', 'BREAKER', 'SINCE', 'REASON'], breakerRows),
+        '',
+        ...records.flatMap(({ issuerId, state, detail }) =>
+          state === 'closed' || detail === undefined ? [] : [`${issuerId}: ${detail}`],
+        ),
+        ...advice,
+        ...(isWell ? [`Requests are taken, and every signer may be asked, in stage ${stage}`] : []),
+      ],
+    };
+  },
+});
+
+async function lookAt(session: Session, queue: string, mappings: readonly Mapping[]): Promise<QueueJson> {
+  const sqs = await session.clients.sqs();
+  const { QueueUrl: url } = await sqs.send(new GetQueueUrlCommand({ QueueName: queue })).catch((cause: unknown) => {
+    throw new Error(`Looking for the queue ${queue}`, { cause });
+  });
+  const command = new GetQueueAttributesCommand({
+    QueueUrl: url,
+    AttributeNames: [
+      'ApproximateNumberOfMessages',
+      'ApproximateNumberOfMessagesDelayed',
+      'ApproximateNumberOfMessagesNotVisible',
+      'QueueArn',
+    ],
+  });
+  const [{ Attributes: attributes = {} }, oldestSeconds] = await Promise.all([
+    sqs.send(command),
+    oldestIn(session, queue),
+  ]);
+  const count = (name: keyof typeof attributes) => Number(attributes[name] ?? 0);
+  return {
+    queue,
+    waiting: count('ApproximateNumberOfMessages') + count('ApproximateNumberOfMessagesDelayed'),
+    inFlight: count('ApproximateNumberOfMessagesNotVisible'),
+    oldestSeconds,
+    mapping: mappings.find(({ eventSourceArn }) => eventSourceArn === attributes.QueueArn)?.state ?? null,
+  };
+}
+
+/** CloudWatch gets SQS's numbers a few minutes late, and none of a queue that is not used. */
+const lookBack = 10 * 60_000;
+
+/** null where CloudWatch does not say; why not is a note, for the rest is worth showing without it. */
+async function oldestIn(session: Session, queue: string): Promise<number | null> {
+  const now = session.now();
+  const command = new GetMetricDataCommand({
+    StartTime: new Date(now - lookBack),
+    EndTime: new Date(now),
+    ScanBy: 'TimestampDescending',
+    MetricDataQueries: [
+      {
+        Id: 'age',
+        MetricStat: {
+          Metric: {
+            Namespace: 'AWS/SQS',
+            MetricName: 'ApproximateAgeOfOldestMessage',
+            Dimensions: [{ Name: 'QueueName', Value: queue }],
+          },
+          Period: 60,
+          Stat: 'Maximum',
+        },
+      },
+    ],
+  });
+  try {
+    const cloudWatch = await session.clients.cloudWatch();
+    const { MetricDataResults: [age] = [] } = await cloudWatch.send(command, { abortSignal: session.interrupted });
+    return age?.Values?.[0] ?? null;
+  } catch (error) {
+    session.note(`The age of the oldest message in ${queue} is not known: ${session.explain(error).message}`);
+    return null;
+  }
+}
+
+function adviceFor(records: readonly BreakerRecord[], queues: readonly QueueJson[]): string[] {
+  const isAnyTaken = records.length === 0 || records.some(({ state }) => state !== 'open');
+  const mappings = queues.flatMap(({ queue, mapping }) => {
+    if (mapping === 'Enabled' || !isAnyTaken) return [];
+    return [
+      `${queue}: Its event source mapping is ${mapping ?? 'not there'}. What check-signer paused it resumes within a minute; what somebody else disabled, somebody else must enable.`,
+    ];
+  });
+  return [...records.flatMap((record) => adviceOn(record) ?? []), ...mappings];
+}

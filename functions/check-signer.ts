@@ -1,0 +1,137 @@
+import { createPublicKey } from 'node:crypto';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
+import * as z from 'zod';
+import {
+  makeCloudWatchClient,
+  makeDynamoDBClient,
+  makeKMSClient,
+  makeLambdaClient,
+  makeSNSClient,
+  makeSQSClient,
+} from '../shared/aws.ts';
+import { Breakers, Canaries, check, measureBreakers } from '../shared/breaker/index.ts';
+import { type CanaryRecord, CanarySigner, canaryPinPurpose } from '../shared/cluster/index.ts';
+import { readConfiguration, text } from '../shared/configuration.ts';
+import { putMetrics } from '../shared/metrics.ts';
+import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
+
+/**
+ * The breakers' other half, every minute: the issue function opens them, this one tries the signer with a canary, lets a
+ * few batches try, pauses and resumes the event source mappings, and tells who wants to know. What a look does is in
+ * shared/breaker/check.ts; here it is only wired.
+ */
+
+// Once for the process, at cold start. Nothing here touches the HSM: Lambda's init phase has ten seconds.
+const logger = new Logger({ serviceName: 'check-signer' });
+const configuration = readConfiguration(
+  z.object({
+    ISSUERS_TABLE: text,
+    REQUESTS_QUEUE_URL: text,
+    REDRIVE_QUEUE_URL: text,
+    OPERATIONS_TOPIC_ARN: text,
+    ISSUE_FUNCTION_NAME: text,
+    PKCS11_LIBRARY: text,
+    STAGE: text,
+    AWS_REGION: text,
+  }),
+  process.env,
+);
+const { ISSUERS_TABLE: issuersTable, STAGE: stage, AWS_REGION: region } = configuration;
+const dynamoDB = makeDynamoDBClient();
+const kms = makeKMSClient();
+const sqs = makeSQSClient();
+const cloudWatch = makeCloudWatchClient();
+const clients = { dynamoDB, lambda: makeLambdaClient(), sns: makeSNSClient() };
+const breakers = new Breakers(dynamoDB, configuration.ISSUERS_TABLE);
+const signer = new CanarySigner({ openSigner, stage, now: Date.now });
+
+/** The longest that the canary may take, in milliseconds: a cold HSM client takes some, a hanging one all of it. */
+const signMilliseconds = 20_000;
+
+/** When the canary is first needed, and when its row has changed. */
+function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
+  return openSealedSigner({
+    kms,
+    sealedPin: record.sealedPin,
+    purpose: canaryPinPurpose(record.clusterId, stage),
+    uri: record.signerUri,
+    library: configuration.PKCS11_LIBRARY,
+    certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
+    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+    deadline,
+    now: Date.now,
+  });
+}
+
+/** Approximate, as all of SQS's numbers are; in flight and postponed messages count. */
+async function waits(): Promise<boolean> {
+  const counts = await Promise.all(
+    [configuration.REQUESTS_QUEUE_URL, configuration.REDRIVE_QUEUE_URL].map(async (QueueUrl) => {
+      const { Attributes: attributes = {} } = await sqs.send(
+        new GetQueueAttributesCommand({
+          QueueUrl,
+          AttributeNames: [
+            'ApproximateNumberOfMessages',
+            'ApproximateNumberOfMessagesNotVisible',
+            'ApproximateNumberOfMessagesDelayed',
+          ],
+        }),
+      );
+      return Object.values(attributes).reduce((sum, count) => sum + Number(count), 0);
+    }),
+  );
+  return counts.some((count) => count > 0);
+}
+
+/** What `mintmark queue pause` and `resume` show when they have had it look. */
+interface Answer {
+  readonly breakers: readonly { readonly issuerId: string; readonly state: string; readonly held: boolean }[];
+}
+
+export async function handler(): Promise<Answer> {
+  if (isPkcs11LibraryStuck(configuration.PKCS11_LIBRARY)) {
+    // As in the issue function: only a signal ends a thread that is blocked in the library. The next look is in a minute.
+    logger.error('The PKCS#11 library does not return: this execution environment ends.');
+    process.kill(process.pid, 'SIGKILL');
+  }
+  const errors: unknown[] = [];
+  const told: Parameters<typeof measureBreakers>[1][number][] = [];
+  const canaries = new Canaries({
+    dynamoDB,
+    kms,
+    issuersTable,
+    region,
+    signer,
+    now: Date.now,
+    signMilliseconds,
+    onTrouble: (issuerId, detail) => logger.warn('canary', { issuerId, detail }),
+  });
+  const { breakers: records } = await check({
+    ...clients,
+    issuersTable,
+    breakers,
+    functionName: configuration.ISSUE_FUNCTION_NAME,
+    topicArn: configuration.OPERATIONS_TOPIC_ARN,
+    canaryOf: (issuer) => canaries.of(issuer),
+    waits,
+    now: Date.now,
+    on: {
+      step: (issuerId, step, canary, { state, held, reason }) =>
+        logger.info('checked', { issuerId, step, canary, state, held, reason }),
+      mapping: ({ mapping, to }) => logger.warn('event source mapping', { ...mapping, to }),
+      told: (announcement) => {
+        told.push(announcement);
+        logger.info('breaker', { ...announcement });
+      },
+      error: (error) => {
+        errors.push(error);
+        logger.error('A part of the look failed; the next one does it.', error as Error);
+      },
+    },
+  });
+  const now = Date.now();
+  await putMetrics(cloudWatch, stage, measureBreakers(records, told), now);
+  if (errors.length > 0) throw new AggregateError(errors, 'The look was not whole.');
+  return { breakers: records.map(({ issuerId, state, held }) => ({ issuerId, state, held })) };
+}

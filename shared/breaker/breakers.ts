@@ -1,0 +1,175 @@
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { flag, number, storeError, string, timestamp } from '../ledger/index.ts';
+import {
+  absentRecord,
+  type BreakerEvent,
+  type BreakerReason,
+  type BreakerRecord,
+  type BreakerTransition,
+  breakerKey,
+  conditionOf,
+  effects,
+  readBreaker,
+  removedBy,
+  transitions,
+  writeEvent,
+} from './record.ts';
+
+/** Why a breaker opens. */
+export interface OpeningReason {
+  readonly reason: BreakerReason;
+  /** A sentence. Nothing secret, and cut at 500 characters. */
+  readonly detail: string;
+}
+
+const maximumDetail = 500;
+
+/**
+ * The breakers in the issuers table. Every change is one conditional UpdateItem on the record that was read, and answers
+ * with the record as it is then; undefined when another worker's change came first: read again and decide again.
+ */
+export class Breakers {
+  readonly #client: DynamoDBClient;
+  readonly #table: string;
+
+  constructor(client: DynamoDBClient, table: string) {
+    this.#client = client;
+    this.#table = table;
+  }
+
+  /** Strongly consistent; of an issuer whose breaker was never written, a closed one. @throws MintmarkError */
+  async read(issuerId: string): Promise<BreakerRecord> {
+    const command = new GetItemCommand({
+      TableName: this.#table,
+      Key: { issuerId: string(breakerKey(issuerId)) },
+      ConsistentRead: true,
+    });
+    const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
+      throw storeError(error, `Reading the breaker of ${issuerId} in ${this.#table}`);
+    });
+    return item === undefined ? absentRecord(issuerId) : readBreaker(issuerId, item);
+  }
+
+  countFailure(read: BreakerRecord): Promise<BreakerRecord | undefined> {
+    return this.#change('countFailure', read, {});
+  }
+
+  forgetFailures(read: BreakerRecord): Promise<BreakerRecord | undefined> {
+    return this.#change('forgetFailures', read, {});
+  }
+
+  /** @param enough of a closed one: how many batches must have failed in a row */
+  open(read: BreakerRecord, why: OpeningReason, enough: number, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('open', read, { ...why, enough, now });
+  }
+
+  hold(read: BreakerRecord, why: OpeningReason, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('hold', read, { ...why, now });
+  }
+
+  halfOpen(read: BreakerRecord, probes: number, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('halfOpen', read, { probes, now });
+  }
+
+  resume(read: BreakerRecord, probes: number, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('resume', read, { probes, now });
+  }
+
+  takeProbe(read: BreakerRecord): Promise<BreakerRecord | undefined> {
+    return this.#change('takeProbe', read, {});
+  }
+
+  giveProbes(read: BreakerRecord, probes: number): Promise<BreakerRecord | undefined> {
+    return this.#change('giveProbes', read, { probes });
+  }
+
+  close(read: BreakerRecord, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('close', read, { now });
+  }
+
+  /** Takes the oldest untold change off the record, if it is still this one: another process may have told it. */
+  async told({ issuerId }: BreakerRecord, event: BreakerEvent): Promise<void> {
+    const command = new UpdateItemCommand({
+      TableName: this.#table,
+      Key: { issuerId: string(breakerKey(issuerId)) },
+      UpdateExpression: 'REMOVE untold[0]',
+      ConditionExpression: 'untold[0].revision = :revision',
+      ExpressionAttributeValues: { ':revision': number(event.revision) },
+    });
+    await this.#client.send(command).catch((error: unknown) => {
+      if (error instanceof ConditionalCheckFailedException) return;
+      throw storeError(error, `Changing the breaker of ${issuerId} in ${this.#table}`);
+    });
+  }
+
+  async #change(
+    transition: BreakerTransition,
+    read: BreakerRecord,
+    given: {
+      readonly reason?: BreakerReason;
+      readonly detail?: string;
+      readonly enough?: number;
+      readonly probes?: number;
+      readonly now?: number;
+    },
+  ): Promise<BreakerRecord | undefined> {
+    const { issuerId, revision } = read;
+    const { to } = transitions[transition];
+    const { reason = read.reason, now = 0, enough = 0, probes = 0 } = given;
+    const detail = (given.detail ?? read.detail)?.slice(0, maximumDetail);
+    const event = writeEvent({
+      from: read.state,
+      to,
+      held: transition === 'hold',
+      revision: revision + 1,
+      at: now,
+      ...(reason === undefined ? {} : { reason }),
+      ...(detail === undefined ? {} : { detail }),
+    });
+    const condition = conditionOf(transition);
+    const removed = removedBy[transition];
+    const update = `SET #state = :to, ${effects[transition]}${removed === undefined ? '' : ` REMOVE ${removed}`}`;
+    const placeholders = {
+      ':to': string(to),
+      ':closed': string('closed'),
+      ':open': string('open'),
+      ':halfOpen': string('half-open'),
+      ':revision': number(revision),
+      ':next': number(revision + 1),
+      ':none': number(0),
+      ':one': number(1),
+      ':false': flag(false),
+      ':true': flag(true),
+      ':enough': number(enough),
+      ':probes': number(probes),
+      ':now': timestamp(now),
+      ':reason': string(reason ?? ''),
+      ':detail': string(detail ?? ''),
+      ':noEvents': { L: [] },
+      ':event': { L: [{ M: event }] },
+    };
+    // DynamoDB refuses a placeholder that no expression uses.
+    const used = new Set(`${condition} ${update}`.match(/:\w+/g));
+    const command = new UpdateItemCommand({
+      TableName: this.#table,
+      Key: { issuerId: string(breakerKey(issuerId)) },
+      ConditionExpression: condition,
+      UpdateExpression: update,
+      ExpressionAttributeNames: { '#state': 'state' },
+      ExpressionAttributeValues: Object.fromEntries(Object.entries(placeholders).filter(([name]) => used.has(name))),
+      ReturnValues: 'ALL_NEW',
+    });
+    try {
+      const { Attributes: item } = await this.#client.send(command);
+      return item === undefined ? undefined : readBreaker(issuerId, item);
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return undefined;
+      throw storeError(error, `Changing the breaker of ${issuerId} in ${this.#table} (${transition})`);
+    }
+  }
+}

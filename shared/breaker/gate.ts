@@ -1,0 +1,164 @@
+import { asMintmarkError, type ErrorCode, type MintmarkError } from '../errors.ts';
+import type { Breakers } from './breakers.ts';
+import { SignerPausedError } from './paused.ts';
+import { absentRecord, type BreakerRecord } from './record.ts';
+
+/** What came of asking an issuer's signer, in one batch. */
+export type SignerOutcome =
+  /** At least one signature. */
+  | { readonly kind: 'signed' }
+  /** None, and the signer is why. */
+  | { readonly kind: 'failed'; readonly error: MintmarkError };
+
+/** A change of state that this process made. */
+export interface BreakerChange {
+  readonly from: BreakerRecord;
+  readonly to: BreakerRecord;
+}
+
+/** So many batches in a row without a signature open the breaker. */
+export const failuresToOpen = 3;
+
+/** What says that the signer is away, for every request alike. Another code says something of a request or an issuer. */
+const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'PIN_UNSEAL_FAILED']);
+
+/** Another attempt with the same PIN could lock the crypto user out, so this one holds at once. */
+const refusedPin: ErrorCode = 'SIGNER_PIN_REFUSED';
+
+/** Whether an error counts against the signer. Pure. */
+export const concernsSigner = ({ code }: MintmarkError): boolean => outages.has(code) || code === refusedPin;
+
+export interface GatekeeperOptions {
+  readonly breakers: Breakers;
+  /** The shortest wait of a message while a breaker is open. */
+  readonly pausedSeconds: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Hears of a record that could not be read or written; nothing else comes of it. */
+  readonly onError: (error: MintmarkError) => void;
+}
+
+/** The breakers as a process that signs meets them; made once, with a gate for each batch. */
+export class Gatekeeper {
+  readonly #options: GatekeeperOptions;
+  readonly #lastRead = new Map<string, BreakerRecord>();
+
+  constructor(options: GatekeeperOptions) {
+    this.#options = options;
+  }
+
+  newGate(): Gate {
+    return new Gate(this.#options, this.#lastRead);
+  }
+}
+
+/**
+ * One batch's way to the signers: each issuer's record is read once, when its signer is first needed, and told at the end
+ * what came of it. While all is well that is one strongly consistent read for each issuer, and no write.
+ */
+export class Gate {
+  readonly #options: GatekeeperOptions;
+  readonly #lastRead: Map<string, BreakerRecord>;
+  readonly #admitted = new Map<string, Promise<BreakerRecord>>();
+  readonly #outcomes = new Map<string, SignerOutcome>();
+
+  constructor(options: GatekeeperOptions, lastRead: Map<string, BreakerRecord>) {
+    this.#options = options;
+    this.#lastRead = lastRead;
+  }
+
+  /**
+   * The record that lets this batch ask the issuer's signer.
+   * @throws SignerPausedError
+   */
+  admit(issuerId: string): Promise<BreakerRecord> {
+    const admitted = this.#admitted.get(issuerId) ?? this.#admit(issuerId);
+    this.#admitted.set(issuerId, admitted);
+    return admitted;
+  }
+
+  /** What one attempt came to. A signature outweighs every failure of the batch, a refused PIN the other failures. */
+  note(issuerId: string, outcome: SignerOutcome): void {
+    const noted = this.#outcomes.get(issuerId);
+    if (noted?.kind === 'signed') return;
+    const isWorse = outcome.kind === 'failed' && noted?.error.code !== refusedPin;
+    if (outcome.kind === 'signed' || isWorse) this.#outcomes.set(issuerId, outcome);
+  }
+
+  /** Notes what was thrown on the way to a signature, if it counts against the signer. */
+  noteError(issuerId: string, thrown: unknown): void {
+    const error = asMintmarkError(thrown);
+    if (concernsSigner(error)) this.note(issuerId, { kind: 'failed', error });
+  }
+
+  /** Tells the records; once, when the batch is done. What cannot be written is lost: the next batch will say it again. */
+  async report(): Promise<BreakerChange[]> {
+    const changes = await Promise.all(
+      [...this.#outcomes].map(async ([issuerId, outcome]) => {
+        const admitted = this.#admitted.get(issuerId);
+        if (admitted === undefined) return [];
+        try {
+          return await this.#tell(await admitted, outcome);
+        } catch (error) {
+          this.#options.onError(asMintmarkError(error));
+          return [];
+        }
+      }),
+    );
+    return changes.flat();
+  }
+
+  async #admit(issuerId: string): Promise<BreakerRecord> {
+    const { breakers, pausedSeconds, now } = this.#options;
+    const record = await this.#read(issuerId);
+    if (record.state === 'closed') return record;
+    const probing =
+      record.state === 'half-open' && record.probesLeft > 0 ? await breakers.takeProbe(record) : undefined;
+    if (probing === undefined) throw new SignerPausedError(record, pausedSeconds, now());
+    return probing;
+  }
+
+  /**
+   * The breaker saves tries, it is no permission to sign: where its record cannot be read, what was last read of it
+   * stands, and a batch that could issue is not stopped for want of it. (A table that is really down stops it soon enough:
+   * the issuer's own row is in it.)
+   */
+  async #read(issuerId: string): Promise<BreakerRecord> {
+    try {
+      const record = await this.#options.breakers.read(issuerId);
+      this.#lastRead.set(issuerId, record);
+      return record;
+    } catch (error) {
+      this.#options.onError(asMintmarkError(error));
+      return this.#lastRead.get(issuerId) ?? absentRecord(issuerId);
+    }
+  }
+
+  async #tell(admitted: BreakerRecord, outcome: SignerOutcome): Promise<BreakerChange[]> {
+    const { breakers, now } = this.#options;
+    const changed = (to: BreakerRecord | undefined): BreakerChange[] =>
+      to === undefined ? [] : [{ from: admitted, to }];
+    if (outcome.kind === 'signed') {
+      if (admitted.state === 'half-open') return changed(await breakers.close(admitted, now()));
+      if (admitted.failures > 0) await breakers.forgetFailures(admitted);
+      return [];
+    }
+    const why = { reason: outcome.error.code, detail: outcome.error.message };
+    if (outcome.error.code === refusedPin) return this.#hold(admitted, why);
+    if (admitted.state === 'half-open') return changed(await breakers.open(admitted, why, failuresToOpen, now()));
+    const counted = await breakers.countFailure(admitted);
+    if (counted === undefined || counted.failures < failuresToOpen) return [];
+    return changed(await breakers.open(counted, why, failuresToOpen, now()));
+  }
+
+  /** Also a breaker that another batch has opened since, which the canary would close again. */
+  async #hold(admitted: BreakerRecord, why: { reason: ErrorCode; detail: string }): Promise<BreakerChange[]> {
+    const { breakers, now } = this.#options;
+    const held = await breakers.hold(admitted, why, now());
+    if (held !== undefined) return [{ from: admitted, to: held }];
+    const present = await breakers.read(admitted.issuerId);
+    if (present.state !== 'open' || present.held) return [];
+    const heldNow = await breakers.hold(present, why, now());
+    return heldNow === undefined ? [] : [{ from: present, to: heldNow }];
+  }
+}

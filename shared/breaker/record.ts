@@ -1,0 +1,190 @@
+import type { ErrorCode } from '../errors.ts';
+import { flag, type Item, number, readNumber, readString, readTimestamp, string, timestamp } from '../ledger/index.ts';
+
+/**
+ * An issuer's breaker: a row of the issuers table that says whether its signer may be asked. Every condition that
+ * breakers.ts puts on a write is made from `transitions`, so what is not listed here cannot happen, however many workers
+ * there are.
+ */
+
+export type BreakerState = 'closed' | 'open' | 'half-open';
+
+/** Why it is open: the error of the batch that opened it, or an operator. */
+export type BreakerReason = ErrorCode | 'OPERATOR';
+
+/** A change of state or hold, as it is told on the operations topic. */
+export interface BreakerEvent {
+  readonly from: BreakerState;
+  readonly to: BreakerState;
+  readonly held: boolean;
+  /** The record's since then. */
+  readonly revision: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  readonly reason?: BreakerReason;
+  readonly detail?: string;
+}
+
+export interface BreakerRecord {
+  readonly issuerId: string;
+  readonly state: BreakerState;
+  /**
+   * Grows with every change of state or hold. Who changes the breaker names the revision that the change was decided on,
+   * so a batch that began before the last change has nothing to say about it.
+   */
+  readonly revision: number;
+  /** Batches in a row that had no signature because of the signer; of a closed one. */
+  readonly failures: number;
+  /** How many batches may still ask the signer; of a half-open one. */
+  readonly probesLeft: number;
+  /** Open until an operator says otherwise: the canary does not make it half-open. */
+  readonly held: boolean;
+  /** Milliseconds since the epoch, of the present state; undefined for one that has always been closed. */
+  readonly since?: number;
+  /** Milliseconds since the epoch: when it was last seen closed; of one that is not. */
+  readonly openedAt?: number;
+  readonly reason?: BreakerReason;
+  /** A sentence about the reason. */
+  readonly detail?: string;
+  /** Changes that have not been published yet, oldest first: written with the change, so none is lost with its process. */
+  readonly untold: readonly BreakerEvent[];
+}
+
+/** What the record must be for a transition to take it; `absent` is no record at all, which is a closed one. */
+type Origin =
+  | 'absent'
+  | 'closed'
+  | 'closed-failed-enough'
+  | 'open'
+  | 'open-not-held'
+  | 'half-open'
+  | 'half-open-with-probes'
+  | 'half-open-without-probes';
+
+export const transitions = {
+  /** A batch had no signature because of the signer. */
+  countFailure: { from: ['absent', 'closed'], to: 'closed' },
+  /** A batch had one, after others had none. */
+  forgetFailures: { from: ['closed'], to: 'closed' },
+  /** Enough batches in a row had none, or a probe had none. */
+  open: { from: ['closed-failed-enough', 'half-open'], to: 'open' },
+  /** A PIN was refused, or an operator pauses: open until an operator resumes. */
+  hold: { from: ['absent', 'closed', 'half-open', 'open-not-held'], to: 'open' },
+  /** The canary signs: a few batches may try. */
+  halfOpen: { from: ['open-not-held'], to: 'half-open' },
+  /** An operator says that it may be tried, held or not. */
+  resume: { from: ['open'], to: 'half-open' },
+  /** A batch is one of those that may try. */
+  takeProbe: { from: ['half-open-with-probes'], to: 'half-open' },
+  /** None of those that tried has said how it went. */
+  giveProbes: { from: ['half-open-without-probes'], to: 'half-open' },
+  /** A probe had a signature, or nothing waits for one. */
+  close: { from: ['half-open'], to: 'closed' },
+} as const satisfies Record<string, { from: readonly Origin[]; to: BreakerState }>;
+
+export type BreakerTransition = keyof typeof transitions;
+
+const conditions: Readonly<Record<Origin, string>> = {
+  absent: 'attribute_not_exists(issuerId)',
+  closed: '(#state = :closed AND revision = :revision)',
+  'closed-failed-enough': '(#state = :closed AND revision = :revision AND failures >= :enough)',
+  open: '(#state = :open AND revision = :revision)',
+  'open-not-held': '(#state = :open AND revision = :revision AND held = :false)',
+  'half-open': '(#state = :halfOpen AND revision = :revision)',
+  'half-open-with-probes': '(#state = :halfOpen AND revision = :revision AND probesLeft > :none)',
+  'half-open-without-probes': '(#state = :halfOpen AND revision = :revision AND probesLeft = :none)',
+};
+
+/** DynamoDB's condition for a transition, with the placeholders of `conditions`. */
+export function conditionOf(transition: BreakerTransition): string {
+  return transitions[transition].from.map((origin) => conditions[origin]).join(' OR ');
+}
+
+const tell = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
+const enter = `revision = :next, since = :now, ${tell}`;
+const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail';
+
+/** What a transition does to the record besides its state, with the placeholders of breakers.ts. */
+export const effects: Readonly<Record<BreakerTransition, string>> = {
+  countFailure: 'failures = if_not_exists(failures, :none) + :one, revision = :revision',
+  forgetFailures: 'failures = :none',
+  open: `${enter}, ${opened}, held = :false, failures = :none, probesLeft = :none`,
+  hold: `${enter}, ${opened}, held = :true, failures = :none, probesLeft = :none`,
+  halfOpen: `${enter}, probesLeft = :probes`,
+  resume: `${enter}, probesLeft = :probes, held = :false`,
+  takeProbe: 'probesLeft = probesLeft - :one',
+  giveProbes: 'probesLeft = :probes',
+  close: `${enter}, probesLeft = :none`,
+};
+
+/** What a closed breaker has nothing of. */
+export const removedBy: Readonly<Partial<Record<BreakerTransition, string>>> = {
+  close: 'reason, detail, openedAt',
+};
+
+/** Of an issuer whose breaker was never written. */
+export const absentRecord = (issuerId: string): BreakerRecord => ({
+  issuerId,
+  state: 'closed',
+  revision: 0,
+  failures: 0,
+  probesLeft: 0,
+  held: false,
+  untold: [],
+});
+
+/** No profile can name it: the name of an issuer begins with a letter or a digit. The operators' role is held to it. */
+const keyPrefix = '#breaker#';
+
+/** The partition key of an issuer's breaker in the issuers table. */
+export const breakerKey = (issuerId: string): string => `${keyPrefix}${issuerId}`;
+
+/** The issuer whose breaker this row is; undefined for another row. */
+export const issuerOfBreakerKey = (key: string): string | undefined =>
+  key.startsWith(keyPrefix) ? key.slice(keyPrefix.length) : undefined;
+
+/** @throws MintmarkError INTERNAL for a row that is not as it is written here */
+export function readBreaker(issuerId: string, item: Item): BreakerRecord {
+  return {
+    issuerId,
+    state: readState(item, 'state'),
+    revision: readNumber(item, 'revision'),
+    failures: item.failures === undefined ? 0 : readNumber(item, 'failures'),
+    probesLeft: item.probesLeft === undefined ? 0 : readNumber(item, 'probesLeft'),
+    held: item.held?.BOOL === true,
+    ...(item.since === undefined ? {} : { since: readTimestamp(item, 'since') }),
+    ...(item.openedAt === undefined ? {} : { openedAt: readTimestamp(item, 'openedAt') }),
+    ...readReason(item),
+    untold: (item.untold?.L ?? []).map(({ M: event = {} }) => readEvent(event)),
+  };
+}
+
+/** A state that this code does not know must not sign. */
+function readState(item: Item, name: string): BreakerState {
+  const state = readString(item, name);
+  return state === 'closed' || state === 'half-open' ? state : 'open';
+}
+
+const readReason = (item: Item): Pick<BreakerRecord, 'reason' | 'detail'> => ({
+  ...(item.reason === undefined ? {} : { reason: readString(item, 'reason') as BreakerReason }),
+  ...(item.detail === undefined ? {} : { detail: readString(item, 'detail') }),
+});
+
+const readEvent = (event: Item): BreakerEvent => ({
+  from: readState(event, 'from'),
+  to: readState(event, 'to'),
+  held: event.held?.BOOL === true,
+  revision: readNumber(event, 'revision'),
+  at: readTimestamp(event, 'at'),
+  ...readReason(event),
+});
+
+export const writeEvent = ({ from, to, held, revision, at, reason, detail }: BreakerEvent): Item => ({
+  from: string(from),
+  to: string(to),
+  held: flag(held),
+  revision: number(revision),
+  at: timestamp(at),
+  ...(reason === undefined ? {} : { reason: string(reason) }),
+  ...(detail === undefined ? {} : { detail: string(detail) }),
+});

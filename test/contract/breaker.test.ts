@@ -1,0 +1,314 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Breakers } from '../../shared/breaker/breakers.ts';
+import { failuresToOpen, Gatekeeper } from '../../shared/breaker/gate.ts';
+import { SignerPausedError } from '../../shared/breaker/paused.ts';
+import type { BreakerRecord, BreakerTransition } from '../../shared/breaker/record.ts';
+import { transitions } from '../../shared/breaker/record.ts';
+import { MintmarkError } from '../../shared/errors.ts';
+import { startTables, type Tables, tables } from '../support/tables.ts';
+import { updates, type WrappedClient, wrapClient } from '../support/wrapped-client.ts';
+
+/** The breaker's record on a DynamoDB emulator: what may become of what, and who wins when several want to. */
+
+const start = Date.parse('2026-11-22T12:00:00Z');
+const why = { reason: 'SIGNER_UNAVAILABLE', detail: 'The HSM is away.' } as const;
+
+let store: Tables;
+let breakers: Breakers;
+let now: number;
+let count = 0;
+let issuerId: string;
+
+beforeAll(async () => {
+  store = await startTables();
+  breakers = new Breakers(store.client, tables.issuers);
+});
+afterAll(() => store.close());
+beforeEach(() => {
+  now = start;
+  issuerId = `issuer-${++count}`;
+});
+
+const read = (): Promise<BreakerRecord> => breakers.read(issuerId);
+
+type Situation = 'absent' | 'closed' | 'closed, failed enough' | 'open' | 'held' | 'half-open' | 'half-open, no probes';
+
+/** Brings the issuer's record there by the ways that there are. */
+async function bring(situation: Situation): Promise<BreakerRecord> {
+  if (situation === 'absent') return read();
+  if (situation.startsWith('closed')) {
+    const failed = situation === 'closed' ? 1 : failuresToOpen;
+    for (let batch = 0; batch < failed; batch++) await breakers.countFailure(await read());
+    return read();
+  }
+  await breakers.hold(await read(), why, now);
+  if (situation === 'held') return read();
+  await breakers.resume(await read(), 1, now);
+  if (situation === 'open') await breakers.open(await read(), why, failuresToOpen, now);
+  if (situation === 'half-open, no probes') await breakers.takeProbe(await read());
+  return read();
+}
+
+const attempts: Readonly<Record<BreakerTransition, (record: BreakerRecord) => Promise<BreakerRecord | undefined>>> = {
+  countFailure: (record) => breakers.countFailure(record),
+  forgetFailures: (record) => breakers.forgetFailures(record),
+  open: (record) => breakers.open(record, why, failuresToOpen, now),
+  hold: (record) => breakers.hold(record, why, now),
+  halfOpen: (record) => breakers.halfOpen(record, 3, now),
+  resume: (record) => breakers.resume(record, 3, now),
+  takeProbe: (record) => breakers.takeProbe(record),
+  giveProbes: (record) => breakers.giveProbes(record, 3),
+  close: (record) => breakers.close(record, now),
+};
+
+const legal: Readonly<Record<BreakerTransition, readonly Situation[]>> = {
+  countFailure: ['absent', 'closed', 'closed, failed enough'],
+  forgetFailures: ['closed', 'closed, failed enough'],
+  open: ['closed, failed enough', 'half-open', 'half-open, no probes'],
+  hold: ['absent', 'closed', 'closed, failed enough', 'open', 'half-open', 'half-open, no probes'],
+  halfOpen: ['open'],
+  resume: ['open', 'held'],
+  takeProbe: ['half-open'],
+  giveProbes: ['half-open, no probes'],
+  close: ['half-open', 'half-open, no probes'],
+};
+const situations: readonly Situation[] = [
+  'absent',
+  'closed',
+  'closed, failed enough',
+  'open',
+  'held',
+  'half-open',
+  'half-open, no probes',
+];
+const names = Object.keys(transitions) as BreakerTransition[];
+
+describe('what may become of a breaker', () => {
+  it.each(names.flatMap((name) => situations.map((situation) => ({ name, situation }))))(
+    '$name of one that is $situation',
+    async ({ name, situation }) => {
+      const before = await bring(situation);
+      const after = await attempts[name](before);
+      const stored = await read();
+      if (!legal[name].includes(situation)) {
+        expect(after).toBeUndefined();
+        expect(stored).toEqual(before);
+        return;
+      }
+      expect(stored).toEqual(after);
+      expect(stored.state).toBe(transitions[name].to);
+    },
+  );
+
+  it.each(names.filter((name) => !['countFailure', 'forgetFailures', 'takeProbe', 'giveProbes'].includes(name)))(
+    '%s is written down as a change to be told, and counts as one',
+    async (name) => {
+      const situation = legal[name][0] ?? 'absent';
+      const before = await bring(situation);
+      now += 5_000;
+      const after = await attempts[name](before);
+      expect(after).toMatchObject({ revision: before.revision + 1, since: now });
+      expect(after?.untold.slice(before.untold.length)).toEqual([
+        expect.objectContaining({
+          from: before.state,
+          to: transitions[name].to,
+          held: name === 'hold',
+          revision: before.revision + 1,
+          at: now,
+          reason: 'SIGNER_UNAVAILABLE',
+        }),
+      ]);
+    },
+  );
+
+  it('a change that was decided on an older record is none', async () => {
+    const old = await bring('half-open');
+    await breakers.open(old, why, failuresToOpen, now);
+    await breakers.halfOpen(await read(), 3, now);
+    const present = await read();
+    for (const name of names) expect(await attempts[name](old), name).toBeUndefined();
+    expect(await read()).toEqual(present);
+  });
+
+  it('keeps when it was last closed through every try, and forgets it with the reason when it closes', async () => {
+    await breakers.hold(await read(), why, now);
+    for (let minute = 0; minute < 3; minute++) {
+      now += 60_000;
+      await breakers.resume(await read(), 1, now);
+      await breakers.open(await read(), why, failuresToOpen, now);
+    }
+    expect(await read()).toMatchObject({ state: 'open', openedAt: start, since: now, ...why });
+    await breakers.halfOpen(await read(), 1, now);
+    const closed = await breakers.close(await read(), now);
+    expect(closed).toMatchObject({ state: 'closed', failures: 0, held: false });
+    for (const name of ['openedAt', 'reason', 'detail']) expect(closed).not.toHaveProperty(name);
+  });
+
+  it('what was told goes off the record, and what came meanwhile stays', async () => {
+    const before = await bring('half-open');
+    await breakers.close(before, now);
+    for (const event of [...before.untold, ...before.untold]) await breakers.told(before, event);
+    expect((await read()).untold.map(({ to }) => to)).toEqual(['closed']);
+  });
+
+  it('cuts a detail, whatever it is', async () => {
+    await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'x'.repeat(10_000) }, now);
+    expect((await read()).detail).toHaveLength(500);
+  });
+});
+
+describe('several workers', () => {
+  const unavailable = new MintmarkError('SIGNER_UNAVAILABLE', 'The HSM is away.');
+  const refused = new MintmarkError('SIGNER_PIN_REFUSED', 'CKR_PIN_INCORRECT');
+
+  interface Worker {
+    readonly gatekeeper: Gatekeeper;
+    readonly dynamoDB: WrappedClient;
+    readonly errors: MintmarkError[];
+  }
+
+  function newWorker(): Worker {
+    const dynamoDB = wrapClient(store.newClient());
+    const errors: MintmarkError[] = [];
+    const gatekeeper = new Gatekeeper({
+      breakers: new Breakers(dynamoDB.client, tables.issuers),
+      pausedSeconds: 60,
+      now: () => now,
+      onError: (error) => errors.push(error),
+    });
+    return { gatekeeper, dynamoDB, errors };
+  }
+
+  async function batchThat(end: 'signs' | MintmarkError, worker = newWorker()) {
+    const gate = worker.gatekeeper.newGate();
+    await gate.admit(issuerId);
+    if (end === 'signs') gate.note(issuerId, { kind: 'signed' });
+    else gate.noteError(issuerId, end);
+    return gate.report();
+  }
+
+  it('one read and no write while all is well, for a batch of any size', async () => {
+    const worker = newWorker();
+    const gate = worker.gatekeeper.newGate();
+    await Promise.all(Array.from({ length: 10 }, () => gate.admit(issuerId)));
+    gate.note(issuerId, { kind: 'signed' });
+    expect(await gate.report()).toEqual([]);
+    expect(worker.dynamoDB.commands.map(({ constructor: { name } }) => name)).toEqual(['GetItemCommand']);
+  });
+
+  it('opens after three batches in a row, of whichever workers', async () => {
+    expect(await batchThat(unavailable)).toEqual([]);
+    expect(await batchThat(unavailable)).toEqual([]);
+    const [change] = await batchThat(unavailable);
+    expect(change?.to).toMatchObject({ state: 'open', held: false, reason: 'SIGNER_UNAVAILABLE', openedAt: now });
+    await expect(batchThat('signs')).rejects.toMatchObject({ code: 'SIGNER_PAUSED', wait: { least: 60, most: 300 } });
+  });
+
+  it('a batch that signs between them begins the count anew', async () => {
+    await batchThat(unavailable);
+    await batchThat(unavailable);
+    expect(await batchThat('signs')).toEqual([]);
+    await batchThat(unavailable);
+    await batchThat(unavailable);
+    expect(await read()).toMatchObject({ state: 'closed', failures: 2 });
+  });
+
+  it('one signature of a batch outweighs its failures, in whichever order', async () => {
+    const gate = newWorker().gatekeeper.newGate();
+    await gate.admit(issuerId);
+    gate.noteError(issuerId, unavailable);
+    gate.note(issuerId, { kind: 'signed' });
+    gate.noteError(issuerId, refused);
+    expect(await gate.report()).toEqual([]);
+    expect(await read()).toMatchObject({ failures: 0, revision: 0 });
+  });
+
+  it.each(['SIGNER_MISCONFIGURED', 'SIGNATURE_WRONG', 'STORE_UNAVAILABLE', 'INTERNAL', 'SIGNER_PAUSED'] as const)(
+    '%s says nothing of the signer',
+    async (code) => {
+      for (let batch = 0; batch < 5; batch++) await batchThat(new MintmarkError(code, 'Something.'));
+      expect(await read()).toMatchObject({ state: 'closed', revision: 0, failures: 0 });
+    },
+  );
+
+  it('many that fail at once open it once', async () => {
+    const gates = await Promise.all(
+      Array.from({ length: 8 }, async () => {
+        const gate = newWorker().gatekeeper.newGate();
+        await gate.admit(issuerId);
+        gate.noteError(issuerId, unavailable);
+        return gate;
+      }),
+    );
+    const changes = (await Promise.all(gates.map((gate) => gate.report()))).flat();
+    expect(changes).toHaveLength(1);
+    const record = await read();
+    expect(record).toMatchObject({ state: 'open', revision: 1 });
+    expect(record.untold).toHaveLength(1);
+  });
+
+  it('a refused PIN holds at once, and also what another batch opened meanwhile', async () => {
+    const late = newWorker().gatekeeper.newGate();
+    await late.admit(issuerId);
+    late.noteError(issuerId, refused);
+    for (let batch = 0; batch < failuresToOpen; batch++) await batchThat(unavailable);
+    expect(await read()).toMatchObject({ state: 'open', held: false });
+    expect((await late.report()).map(({ to }) => to.held)).toEqual([true]);
+    expect(await read()).toMatchObject({ state: 'open', held: true, reason: 'SIGNER_PIN_REFUSED' });
+    expect(await breakers.halfOpen(await read(), 3, now)).toBeUndefined();
+  });
+
+  it('two that race for the last probe: one tries, the other waits a little', async () => {
+    await bring('half-open');
+    const [one, other] = [newWorker(), newWorker()];
+    const gate = one.gatekeeper.newGate();
+    // Both have read one probe left when the first takes it.
+    other.dynamoDB.before(updates(tables.issuers), () => gate.admit(issuerId));
+    const lost: unknown = await other.gatekeeper
+      .newGate()
+      .admit(issuerId)
+      .catch((error: unknown) => error);
+    expect(lost).toBeInstanceOf(SignerPausedError);
+    expect((lost as SignerPausedError).wait.most).toBeLessThan(60);
+    gate.note(issuerId, { kind: 'signed' });
+    expect((await gate.report()).map(({ to }) => to.state)).toEqual(['closed']);
+  });
+
+  it('a probe that fails opens it again, and the success of an older batch does not close it', async () => {
+    const old = newWorker().gatekeeper.newGate();
+    await old.admit(issuerId);
+    await bring('half-open');
+    old.note(issuerId, { kind: 'signed' });
+    expect(await old.report()).toEqual([]);
+    expect((await batchThat(unavailable)).map(({ to }) => to.state)).toEqual(['open']);
+  });
+
+  it('a probe that never got to the signer decides nothing', async () => {
+    await bring('half-open');
+    const gate = newWorker().gatekeeper.newGate();
+    await gate.admit(issuerId);
+    expect(await gate.report()).toEqual([]);
+    expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0 });
+  });
+
+  it('a record that cannot be read stops nobody who has not read it open', async () => {
+    const isRead = (command: object) => command.constructor.name === 'GetItemCommand';
+    const worker = newWorker();
+    worker.dynamoDB.fail(isRead, 'not-written');
+    expect(await batchThat('signs', worker)).toEqual([]);
+    expect(worker.errors.map(({ code }) => code)).toEqual(['STORE_UNAVAILABLE']);
+
+    await bring('open');
+    await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+    worker.dynamoDB.fail(isRead, 'not-written');
+    await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+  });
+
+  it('a report that cannot be written is told, and harms nothing', async () => {
+    const worker = newWorker();
+    worker.dynamoDB.fail(updates(tables.issuers), 'not-written');
+    expect(await batchThat(unavailable, worker)).toEqual([]);
+    expect(worker.errors.map(({ code }) => code)).toEqual(['STORE_UNAVAILABLE']);
+    expect(await read()).toMatchObject({ state: 'closed', failures: 0 });
+  });
+});

@@ -1,0 +1,288 @@
+import { describe, expect, it } from 'vitest';
+import { Canaries } from '../../shared/breaker/canaries.ts';
+import { type Canary, decide, needsCanary, nothingIssues, type Step } from '../../shared/breaker/decide.ts';
+import { type Mapping, mappingChanges } from '../../shared/breaker/mappings.ts';
+import { SignerPausedError, waitOf } from '../../shared/breaker/paused.ts';
+import {
+  absentRecord,
+  type BreakerRecord,
+  type BreakerTransition,
+  breakerKey,
+  conditionOf,
+  issuerOfBreakerKey,
+  readBreaker,
+  transitions,
+} from '../../shared/breaker/record.ts';
+import { breakerAnnouncement, breakerMetrics, measureBreakers } from '../../shared/breaker/tell.ts';
+import type { SigningCanary } from '../../shared/cluster/observation.ts';
+
+const start = Date.parse('2026-11-22T12:00:00Z');
+const minute = 60_000;
+
+const record = (over: Partial<BreakerRecord>): BreakerRecord => ({
+  ...absentRecord('devices'),
+  revision: 4,
+  since: start,
+  ...over,
+});
+const open = record({ state: 'open', reason: 'SIGNER_UNAVAILABLE', detail: 'CKR_DEVICE_REMOVED' });
+const held = record({ state: 'open', held: true, reason: 'OPERATOR' });
+const halfOpen = record({ state: 'half-open', probesLeft: 2 });
+const exhausted = record({ state: 'half-open', probesLeft: 0 });
+const closed = record({ state: 'closed' });
+
+describe('the table of transitions', () => {
+  it('makes each condition from the states that it may come from', () => {
+    expect(conditionOf('halfOpen')).toBe('(#state = :open AND revision = :revision AND held = :false)');
+    expect(conditionOf('countFailure')).toBe(
+      'attribute_not_exists(issuerId) OR (#state = :closed AND revision = :revision)',
+    );
+  });
+
+  it('names the revision that it was decided on, but where there is no record', () => {
+    for (const name of Object.keys(transitions) as BreakerTransition[]) {
+      for (const condition of conditionOf(name).split(' OR ')) {
+        expect(condition, name).toMatch(/^attribute_not_exists\(issuerId\)$|revision = :revision/);
+      }
+    }
+  });
+
+  it('leaves open by way of half-open alone', () => {
+    const fromOpen = Object.values(transitions).filter(({ from }) => from.some((origin) => origin.startsWith('open')));
+    expect(new Set(fromOpen.map(({ to }) => to))).toEqual(new Set(['open', 'half-open']));
+    const closing = Object.values(transitions).filter(
+      ({ from, to }) => to === 'closed' && from.some((origin) => !/^(absent|closed)/.test(origin)),
+    );
+    expect(closing.map(({ from }) => from)).toEqual([['half-open']]);
+  });
+});
+
+describe('a record', () => {
+  it('has a key that no issuer can have, and is found by it', () => {
+    expect(breakerKey('devices')).toBe('#breaker#devices');
+    expect(issuerOfBreakerKey('#breaker#devices')).toBe('devices');
+    for (const other of ['devices', '#canary#eu-central-1', '#mappings'])
+      expect(issuerOfBreakerKey(other)).toBeUndefined();
+  });
+
+  it('in a state that this code does not know is open', () => {
+    expect(readBreaker('devices', { state: { S: 'ajar' }, revision: { N: '7' } })).toMatchObject({ state: 'open' });
+  });
+});
+
+describe('decide', () => {
+  it.each<[BreakerRecord, Canary, boolean, number, Step]>([
+    [closed, 'fails', true, 0, 'leave'],
+    [open, 'fails', true, 60 * minute, 'leave'],
+    [open, 'signs', true, 0, 'half-open'],
+    [open, 'signs', false, 0, 'half-open'],
+    // Without a canary it is time that says it.
+    [open, 'unknown', true, 5 * minute - 1, 'leave'],
+    [open, 'unknown', true, 5 * minute, 'half-open'],
+    [held, 'signs', true, 60 * minute, 'leave'],
+    [held, 'unknown', false, 60 * minute, 'leave'],
+    [halfOpen, 'signs', true, 0, 'leave'],
+    [halfOpen, 'signs', false, 0, 'close'],
+    [halfOpen, 'unknown', false, 0, 'close'],
+    [halfOpen, 'fails', false, 0, 'open'],
+    [exhausted, 'signs', true, 0, 'give-probes'],
+    [exhausted, 'unknown', true, 0, 'give-probes'],
+    [exhausted, 'fails', true, 0, 'open'],
+    [exhausted, 'signs', false, 0, 'close'],
+  ])('%o, %s, waiting %s, after %i ms: %5$s', (breaker, canary, waits, lasted, step) => {
+    expect(decide(breaker, canary, waits, start + lasted)).toBe(step);
+  });
+
+  it('asks no canary while all is well, or an operator holds it', () => {
+    expect([closed, held, open, halfOpen].map(needsCanary)).toEqual([false, false, true, true]);
+  });
+
+  it('stops the queue when nobody can be issued to, and only then', () => {
+    expect(nothingIssues([open, held])).toBe(true);
+    for (const one of [[], [open, closed], [open, halfOpen]]) expect(nothingIssues(one)).toBe(false);
+  });
+});
+
+describe('the event source mappings', () => {
+  const mapping = (uuid: string, state: string): Mapping => ({ uuid, state, eventSourceArn: `arn:${uuid}` });
+  const changes = (wanted: 'paused' | 'running', paused: readonly string[], ...mappings: readonly Mapping[]) =>
+    mappingChanges(mappings, new Set(paused), wanted).map(({ mapping: { uuid }, to }) => `${uuid} ${to}`);
+
+  it('are paused where they are enabled, also again', () => {
+    const all = [
+      mapping('a', 'Enabled'),
+      mapping('b', 'Disabled'),
+      mapping('c', 'Disabling'),
+      mapping('d', 'Creating'),
+    ];
+    expect(changes('paused', [], ...all)).toEqual(['a paused']);
+    expect(changes('paused', ['a'], ...all)).toEqual(['a paused']);
+  });
+
+  it('are resumed where they were paused here, when Lambda is done with them', () => {
+    expect(changes('running', ['a', 'c'], mapping('a', 'Disabled'), mapping('b', 'Disabled'))).toEqual(['a resumed']);
+    expect(changes('running', ['c'], mapping('c', 'Disabling'))).toEqual([]);
+    // Enabled, but not struck out: the look that resumed it died.
+    expect(changes('running', ['c'], mapping('c', 'Enabled'))).toEqual(['c resumed']);
+    expect(changes('running', [], mapping('c', 'Enabled'))).toEqual([]);
+  });
+});
+
+describe('how long a message that was turned away waits', () => {
+  it('one to five minutes while it is open', () => {
+    expect(waitOf(open, 60, start + 90 * minute)).toEqual({ least: 60, most: 300 });
+  });
+
+  it('while a few try, a little, and longer the longer nothing comes of it', () => {
+    const waits = [0, 10_000, minute, 10 * minute, 60 * minute].map((lasted) => waitOf(halfOpen, 60, start + lasted));
+    expect(waits).toEqual([
+      { least: 5, most: 15 },
+      { least: 5, most: 15 },
+      { least: 30, most: 60 },
+      { least: 60, most: 300 },
+      { least: 60, most: 300 },
+    ]);
+  });
+
+  it('is said with why, and by whom it can be ended', () => {
+    expect(new SignerPausedError(open, 60, start)).toMatchObject({
+      code: 'SIGNER_PAUSED',
+      disposition: 'retry',
+      message:
+        'The signer of devices is paused since 2026-11-22T12:00:00.000Z: SIGNER_UNAVAILABLE (CKR_DEVICE_REMOVED)',
+    });
+    expect(new SignerPausedError(held, 60, start).message).toContain('until an operator resumes it: OPERATOR');
+    expect(new SignerPausedError(halfOpen, 60, start).message).toContain('is being tried');
+  });
+});
+
+describe('what is told', () => {
+  const event = { from: 'closed', to: 'open', held: false, revision: 5, at: start } as const;
+
+  it('names the issuer, the change and what to do', () => {
+    expect(breakerAnnouncement('devices', { ...event, reason: 'SIGNER_DEADLINE', detail: 'Late.' })).toEqual({
+      version: 1,
+      type: 'breaker.opened',
+      issuerId: 'devices',
+      from: 'closed',
+      to: 'open',
+      held: false,
+      revision: 5,
+      at: '2026-11-22T12:00:00.000Z',
+      reason: 'SIGNER_DEADLINE',
+      detail: 'Late.',
+      cure: expect.stringContaining('HSM'),
+    });
+    expect(breakerAnnouncement('devices', { ...event, reason: 'OPERATOR' }).cure).toContain('mintmark queue resume');
+    expect(breakerAnnouncement('devices', { ...event, from: 'half-open', to: 'closed' })).not.toHaveProperty('cure');
+  });
+
+  it('is counted, and the gauges are told even when they are 0', () => {
+    const values = (...all: Parameters<typeof measureBreakers>) =>
+      measureBreakers(...all).map(({ name, value }) => [name, value]);
+    expect(values([closed], [])).toEqual([
+      [breakerMetrics.open, 0],
+      [breakerMetrics.held, 0],
+    ]);
+    const told = [{ type: 'breaker.opened' }, { type: 'breaker.opened' }, { type: 'breaker.closed' }] as const;
+    expect(values([open, held, halfOpen, closed], told)).toEqual([
+      [breakerMetrics.open, 3],
+      [breakerMetrics.held, 1],
+      [breakerMetrics.opened, 2],
+      [breakerMetrics.closed, 1],
+    ]);
+  });
+});
+
+describe('canaries', () => {
+  const issuer = { issuerId: 'devices', signerUri: 'pkcs11:object=ca', clusterId: 'cluster-a', breaker: open };
+  const inKms = {
+    issuerId: 'kms',
+    signerUri: 'awskms:key-id=arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+    breaker: open,
+  };
+  const text = (value: string) => ({ S: value });
+  const bytes = { B: new Uint8Array([1]) };
+  const row = {
+    clusterId: text('cluster-a'),
+    customKeyStoreId: text('cks-1'),
+    ciphertext: bytes,
+    signerUri: text('pkcs11:object=canary'),
+    publicKey: bytes,
+    sealedPin: bytes,
+  };
+
+  interface World {
+    readonly stored?: boolean;
+    readonly key?: object | Error;
+  }
+
+  function canaries(answer: SigningCanary, { stored = true, key = {} }: World = {}) {
+    const troubles: string[] = [];
+    let signed = 0;
+    const sources: unknown = {
+      dynamoDB: { send: async () => (stored ? { Item: row } : {}) },
+      kms: {
+        send: async () => {
+          if (key instanceof Error) throw key;
+          return { KeyMetadata: key };
+        },
+      },
+      signer: {
+        sign: async () => {
+          signed++;
+          return answer;
+        },
+      },
+      issuersTable: 'issuers',
+      region: 'eu-west-1',
+      now: () => start,
+      signMilliseconds: 1_000,
+      onTrouble: (_: string, detail: string) => troubles.push(detail),
+    };
+    const all = new Canaries(sources as ConstructorParameters<typeof Canaries>[0]);
+    return { of: all.of.bind(all), troubles, signed: () => signed };
+  }
+  const failed = (code: string): SigningCanary => ({ outcome: 'failed', code, detail: 'Why.' });
+
+  it.each<[SigningCanary, Canary]>([
+    [{ outcome: 'signed', milliseconds: 3 }, 'signs'],
+    [{ outcome: 'wrong' }, 'fails'],
+    [failed('SIGNER_UNAVAILABLE'), 'fails'],
+    [failed('SIGNER_DEADLINE'), 'fails'],
+    [failed('PIN_UNSEAL_FAILED'), 'fails'],
+    // The canary's own trouble says nothing of the CA's key.
+    [failed('SIGNER_PIN_REFUSED'), 'unknown'],
+    [failed('SIGNER_MISCONFIGURED'), 'unknown'],
+  ])('%o of the HSM: %s', async (answer, verdict) => {
+    const { of, troubles } = canaries(answer);
+    expect(await of(issuer)).toBe(verdict);
+    expect(troubles).toHaveLength(verdict === 'signs' ? 0 : 1);
+  });
+
+  it('signs once for all issuers of its cluster, and speaks for no other', async () => {
+    const { of, signed, troubles } = canaries({ outcome: 'signed', milliseconds: 3 });
+    const verdicts = await Promise.all([issuer, issuer, { ...issuer, clusterId: 'cluster-b' }].map(of));
+    expect(verdicts).toEqual(['signs', 'signs', 'unknown']);
+    expect(signed()).toBe(1);
+    expect(troubles).toEqual(['The canary is of the cluster cluster-a, the issuer of cluster-b.']);
+  });
+
+  it('that is not set up is unknown', async () => {
+    const { of, troubles } = canaries({ outcome: 'wrong' }, { stored: false });
+    expect(await of(issuer)).toBe('unknown');
+    expect(troubles[0]).toContain('the watch is not set up');
+  });
+
+  it.each<[object | Error, Canary]>([
+    [{ KeyState: 'Enabled' }, 'signs'],
+    [{ KeyState: 'Unavailable' }, 'fails'],
+    [{ KeyState: 'PendingDeletion' }, 'fails'],
+    [Object.assign(new Error('No answer.'), { name: 'TimeoutError' }), 'fails'],
+    [Object.assign(new Error('No.'), { name: 'AccessDeniedException' }), 'unknown'],
+  ])('%o of a key in KMS, which is not asked to sign: %s', async (key, verdict) => {
+    const { of, signed } = canaries({ outcome: 'wrong' }, { key });
+    expect(await of(inKms)).toBe(verdict);
+    expect(signed()).toBe(0);
+  });
+});
