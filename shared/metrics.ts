@@ -2,17 +2,21 @@ import { type CloudWatchClient, PutMetricDataCommand } from '@aws-sdk/client-clo
 
 /** One value for CloudWatch. */
 export interface Measurement {
-  /** In the namespace Mintmark. */
+  /** In the stage's namespace. */
   readonly name: string;
   /** StandardUnit (CloudWatch API reference, MetricDatum). */
   readonly unit: 'Count' | 'Milliseconds' | 'None' | 'Seconds';
   readonly value: number;
 }
 
-const namespace = 'Mintmark';
+/**
+ * A namespace for each stage: IAM has no other handle on PutMetricData than the namespace, so with one for all, a role of
+ * staging could put values under production's alarms.
+ */
+export const metricsNamespace = (stage: string): string => `Mintmark/${stage}`;
 
 /**
- * One PutMetricData: namespace Mintmark, the one dimension Stage.
+ * One PutMetricData: the stage's namespace, the one dimension Stage.
  *
  * @param now milliseconds since the epoch
  * @param abortSignal gives it up
@@ -26,7 +30,7 @@ export async function putMetrics(
   abortSignal?: AbortSignal,
 ): Promise<void> {
   const command = new PutMetricDataCommand({
-    Namespace: namespace,
+    Namespace: metricsNamespace(stage),
     MetricData: measurements.map(({ name, unit, value }) => ({
       MetricName: name,
       Dimensions: [{ Name: 'Stage', Value: stage }],

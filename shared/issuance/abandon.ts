@@ -1,17 +1,30 @@
-import type { RecordedIntent, StandingRow } from '../ledger/index.ts';
-import type { Authority } from './authority.ts';
+import type { AbandonedRow, AbandonReason, RecordedIntent, StandingRow } from '../ledger/index.ts';
+import type { FinishingAuthority } from './authority.ts';
+
+type Abandoning = Pick<FinishingAuthority, 'ledger' | 'revocations' | 'now'>;
 
 /**
  * Gives an attempt up. A signature over its TBS may exist, or be on its way, so the serial number is revoked as if one
- * did. When another worker was first, its write stands.
+ * did.
+ * @returns false when another worker was first: its write stands
  */
-export async function abandon(authority: Authority, intent: RecordedIntent): Promise<void> {
-  const abandoned = await authority.ledger.abandon(intent, authority.now());
-  if (abandoned.done) await revokeAbandoned(authority, abandoned.row);
+export async function abandon(authority: Abandoning, intent: RecordedIntent, reason: AbandonReason): Promise<boolean> {
+  const abandoned = await authority.ledger.abandon(intent, reason, authority.now());
+  if (abandoned.done) await settleAbandoned(authority, abandoned.row);
+  return abandoned.done;
+}
+
+/**
+ * The second half of `abandon`: not before the attempt is abandoned, or its certificate could be stored after it was
+ * revoked. Whoever died in between left a row that reconciliation finds.
+ */
+export async function settleAbandoned(authority: Abandoning, row: AbandonedRow): Promise<void> {
+  await revokeAbandoned(authority, row);
+  await authority.ledger.settle(row);
 }
 
 /** Safe to repeat, and repeated wherever an abandoned attempt is met: whoever abandoned it may have died before this. */
-export async function revokeAbandoned(authority: Authority, standing: StandingRow | undefined): Promise<void> {
+export async function revokeAbandoned(authority: Abandoning, standing: StandingRow | undefined): Promise<void> {
   for (const serial of standing?.abandonedSerialNumbers ?? []) {
     await authority.revocations.revokeAbandoned(serial, authority.now());
   }

@@ -1,22 +1,37 @@
 import type { MintmarkError } from '../errors.ts';
 import type { Devices, Failures, IssuanceLedger, Revocations } from '../ledger/index.ts';
 import type { LintedTbsCertificate } from './lint.ts';
-import type { OpenIssuers } from './open-issuers.ts';
+import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
+import type { SignatureCounts } from './sign.ts';
 
-/** Everything that issuing needs from outside; made once for a process. */
-export interface Authority {
+/** Issuing CAs with their signers open: see OpenIssuers, and AdmittedIssuers for one batch of a queue. */
+export interface IssuerSource {
+  /** @param deadline milliseconds since the epoch */
+  open(issuerId: string, deadline: number): Promise<OpenIssuer>;
+  /** As `open`, after reading the issuer's row past the cache. */
+  openNow(issuerId: string, deadline: number): Promise<OpenIssuer>;
+}
+
+/** Everything that finishing a recorded intent needs from outside; made once for a process. */
+export interface FinishingAuthority {
   readonly profiles: ReadonlyMap<string, Profile>;
   readonly ledger: IssuanceLedger<LintedTbsCertificate>;
   readonly revocations: Revocations;
   readonly devices: Devices;
-  readonly failures: Failures;
-  readonly issuers: OpenIssuers;
+  readonly issuers: IssuerSource;
   /** Tells whoever listens how requests ended; answers with the outcomes that could not be told, and why. */
   readonly publish: (outcomes: readonly Outcome[]) => Promise<ReadonlyMap<Outcome, MintmarkError>>;
+  /** Hears of each call to a signer that gave signatures, once what came of them is stored. */
+  readonly onSigned: (counts: SignatureCounts) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+}
+
+/** Everything that issuing needs from outside; made once for a process. */
+export interface Authority extends FinishingAuthority {
+  readonly failures: Failures;
   readonly randomBytes: (count: number) => Uint8Array;
   /** How long an intent may be signed after it was recorded. */
   readonly signBeforeSeconds: number;

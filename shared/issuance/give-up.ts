@@ -2,6 +2,7 @@ import { keyOf } from '../ledger/index.ts';
 import { abandon } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
+import { keepFirstErrors } from './keep-first-errors.ts';
 import type { Outcome, QueuedRequest } from './outcome.ts';
 import { type Outcomes, settleAll } from './settle.ts';
 
@@ -39,7 +40,7 @@ export async function giveUp(
     outcomes,
     async ({ queued, request, code, detail }) => {
       if (request !== undefined) await abandonOpenIntent(authority, request);
-      const { messageId, senderId, body, receiveCount, sentAt } = queued;
+      const { messageId, senderId, body, receiveCount, sentAt, redriven } = queued;
       await authority.failures.record({
         code,
         detail,
@@ -52,6 +53,7 @@ export async function giveUp(
         tries: receiveCount,
         sentAt,
         failedAt: now,
+        ...(redriven === undefined ? {} : { redriven }),
       });
       return { queued, request, code, detail };
     },
@@ -64,9 +66,12 @@ export async function giveUp(
       ...(request === undefined ? {} : { request: request.identity }),
     });
   }
+  await keepFirstErrors(authority.failures, batch, outcomes, now);
 }
 
 async function abandonOpenIntent(authority: Authority, { identity }: AuthorisedRequest): Promise<void> {
   const standing = (await authority.ledger.read([identity])).get(keyOf(identity));
-  if (standing?.state === 'intent' && standing.requestHash === identity.requestHash) await abandon(authority, standing);
+  if (standing?.state === 'intent' && standing.requestHash === identity.requestHash) {
+    await abandon(authority, standing, 'given-up');
+  }
 }

@@ -1,11 +1,17 @@
+export { AdmittedIssuers } from './admitted-issuers.ts';
 export { announce } from './announce.ts';
-export type { Authority } from './authority.ts';
+export type { Authority, FinishingAuthority } from './authority.ts';
 export { certificatePem } from './certificate.ts';
 export { decodeCsr, parseCertificationRequest } from './certification-request.ts';
 export { issueBatch } from './issue-batch.ts';
 export type { IssuerCertificate } from './issuer-certificate.ts';
+export { openIssuerSigner } from './issuer-signer.ts';
 export { readMessage } from './message.ts';
 export { OpenIssuers } from './open-issuers.ts';
 export type { Outcome, QueuedRequest } from './outcome.ts';
 export { readProfiles } from './profile.ts';
+export { type Reconciled, reconcile } from './reconcile.ts';
+export { measureReconciliation } from './reconcile-metrics.ts';
 export { requestHashOf } from './request-hash.ts';
+export { measureFailures, measureOutcomes, tellCloudWatch, tellLimit } from './request-metrics.ts';
+export { signatureLine } from './signature-metrics.ts';

@@ -63,6 +63,8 @@ export class OpenIssuers {
       // so that answer stands until the row holds another one.
       const stands = error instanceof MintmarkError && error.code === 'SIGNER_PIN_REFUSED';
       if (!stands && this.#opened.get(issuerId)?.opened === opened) this.#opened.delete(issuerId);
+      // Whoever asks next does so because somebody says that it holds one by now.
+      if (stands) this.#rows.delete(issuerId);
       throw error;
     } finally {
       // Not waited for: a signer that hangs has five seconds to close, which are not this request's.
@@ -112,7 +114,10 @@ export class OpenIssuers {
 
 /** What a signer was opened from: the key, its certificate and the PIN's envelopes. */
 function fingerprintOf(issuer: Issuer): string {
-  const hash = createHash('sha256').update(issuer.signerUri).update(issuer.certificate);
+  const hash = createHash('sha256')
+    .update(issuer.signerUri)
+    .update(issuer.signatureAlgorithm ?? '')
+    .update(issuer.certificate);
   for (const region of Object.keys(issuer.sealedPins).sort())
     hash.update(region).update(issuer.sealedPins[region] ?? '');
   return hash.update(issuer.baseUrl).update(String(issuer.crlShardCount)).digest('hex');

@@ -4,22 +4,22 @@ import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
-import { isStillOfIssuer, type LintedTbsCertificate, lint } from './lint.ts';
+import { type LintedTbsCertificate, lint } from './lint.ts';
 import { type GrantedNames, grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import { verifyProofOfPossession } from './proof-of-possession.ts';
 import { checkPublicKey } from './public-key.ts';
-import { authoriseSender } from './sender.ts';
+import { deviceRefusal } from './registration.ts';
+import { resume } from './resume.ts';
 import { type Outcomes, settleAll } from './settle.ts';
+import type { Signable } from './sign.ts';
 import { newSerialNumber, validityOf } from './tbs.ts';
 
-/** An intent that is to be signed now, and who signs it. */
-export interface Prepared {
+/** An intent that is to be signed now, who signs it, and for which message. */
+export interface Prepared extends Signable {
   readonly request: AuthorisedRequest;
-  readonly intent: RecordedIntent;
-  readonly issuer: OpenIssuer;
 }
 
 /** How often a request is looked at again because another worker wrote its row in between. */
@@ -81,43 +81,27 @@ async function nextStep(
       return rejected(request, { code: 'REQUEST_CONFLICT', detail });
     }
     case 'abandon':
-      await abandon(authority, decision.intent);
+      await abandon(authority, decision.intent, 'deadline-passed');
       return 'row-changed';
     case 'resume':
-      return resume(authority, request, decision.intent, deadline);
+      return resumed(authority, request, decision.intent, deadline);
     case 'evaluate':
       return evaluate(authority, request, standing, deadline);
   }
 }
 
-/**
- * The world may have changed since the intent was recorded: device, sender, issuer and revocation are looked at again,
- * past every cache.
- */
-async function resume(
+/** A sender who may not ask for it any more is thrown, which ends the message; giving up abandons the intent. */
+async function resumed(
   authority: Authority,
   request: AuthorisedRequest,
   intent: RecordedIntent,
   deadline: number,
 ): Promise<Step> {
-  const { deviceId } = intent;
-  const [devices, isRevoked] = await Promise.all([
-    authority.devices.findNow([deviceId], authority.now()),
-    authority.revocations.isRevoked(intent),
-  ]);
-  const device = devices.get(deviceId);
-  // What this throws ends the message, and giving up abandons the intent.
-  authoriseSender(request.identity.sender, request.profile, device);
-  if (isRevoked || deviceRefusal(request, device) !== undefined) {
-    await abandon(authority, intent);
-    return 'row-changed';
-  }
-  const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
-  if (!isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)) {
-    await abandon(authority, intent);
-    return 'row-changed';
-  }
-  return { request, intent, issuer };
+  const { identity, profile } = request;
+  const resumption = await resume(authority, { intent, sender: identity.sender, profile }, deadline);
+  if (resumption.next === 'sign') return { request, intent, issuer: resumption.issuer, isResumed: true };
+  await abandon(authority, intent, resumption.reason);
+  return 'row-changed';
 }
 
 /** A request that nothing binds yet: to an intent, or to its rejection. */
@@ -136,7 +120,7 @@ async function evaluate(
     const now = authority.now();
     const signBefore = now + authority.signBeforeSeconds * 1000;
     const written = await authority.ledger.recordIntent(request.identity, standing, linted, signBefore, now);
-    return written.done ? { request, intent: written.row, issuer } : 'row-changed';
+    return written.done ? { request, intent: written.row, issuer, isResumed: false } : 'row-changed';
   } catch (thrown) {
     const error = asMintmarkError(thrown);
     if (!error.disposition.startsWith('reject')) throw error;
@@ -156,8 +140,8 @@ interface Granted {
  * @throws MintmarkError with a rejection's code
  */
 function examine({ csr, device, identity, profile }: AuthorisedRequest): Granted {
-  const refusal = deviceRefusal({ identity, profile }, device);
-  if (refusal !== undefined) throw refusal;
+  const refusal = deviceRefusal(identity.deviceId, profile, device);
+  if (refusal !== undefined) throw new MintmarkError(refusal.code, refusal.detail);
   if (csr instanceof MintmarkError) throw csr;
   checkPublicKey(csr.publicKey, profile.keys);
   verifyProofOfPossession(csr);
@@ -165,19 +149,6 @@ function examine({ csr, device, identity, profile }: AuthorisedRequest): Granted
     names: grantNames(profile, identity.deviceId, csr),
     subjectPublicKeyInfo: csr.subjectPublicKeyInfo,
   };
-}
-
-function deviceRefusal(
-  { identity, profile }: Pick<AuthorisedRequest, 'identity' | 'profile'>,
-  device: AuthorisedRequest['device'],
-): MintmarkError | undefined {
-  if (device === undefined && profile.registration === 'required') {
-    return new MintmarkError('DEVICE_UNKNOWN', `The device ${identity.deviceId} is not registered.`);
-  }
-  if (device?.state === 'blocked') {
-    return new MintmarkError('DEVICE_BLOCKED', `The device ${identity.deviceId} is blocked.`);
-  }
-  return undefined;
 }
 
 /** The TBS of a new attempt. */

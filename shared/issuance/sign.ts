@@ -1,63 +1,130 @@
 import { MintmarkError } from '../errors.ts';
-import { keyOf } from '../ledger/index.ts';
-import type { Authority } from './authority.ts';
+import { type IssuanceLedger, type IssuedRow, keyOf, type RecordedIntent } from '../ledger/index.ts';
+import type { Authority, FinishingAuthority } from './authority.ts';
 import { assembleCertificate, digestOf } from './certificate.ts';
 import type { OpenIssuer } from './open-issuers.ts';
-import type { Outcome } from './outcome.ts';
 import type { Prepared } from './prepare.ts';
-import { type Outcomes, outcomeOf, settleAll } from './settle.ts';
+import { type Outcomes, outcomeOf } from './settle.ts';
 
-/** Signs recorded intents, each issuer's in one call to its signer, and stores the certificates. */
+/** A recorded intent that is to be signed now, and who signs it. */
+export interface Signable {
+  readonly intent: RecordedIntent;
+  readonly issuer: OpenIssuer;
+  /** It was recorded earlier, so that its TBS may have been signed before. */
+  readonly isResumed: boolean;
+}
+
+/** What one call to a signer came to, as far as this process knows: what the HSM signed and never said is not in it. */
+export interface SignatureCounts {
+  readonly issuerId: string;
+  /** Signatures that the signer gave. */
+  readonly made: number;
+  /** Those of them that were stored in a certificate. */
+  readonly stored: number;
+  /** Those of them over the TBS of an earlier delivery's intent: at most so many were made before. */
+  readonly repeated: number;
+  /** Those of them that the issuer's public key does not verify. */
+  readonly wrong: number;
+}
+
+/** [2], as IssuanceLedger has it. */
+export type Store = IssuanceLedger['storeCertificate'];
+
+/** Signs what a batch of messages asks for. */
 export async function sign(
   authority: Authority,
   prepared: readonly Prepared[],
   deadline: number,
   outcomes: Outcomes,
 ): Promise<void> {
-  const byIssuer = Map.groupBy(prepared, ({ issuer }) => issuer);
-  await Promise.all([...byIssuer].map(([issuer, group]) => signGroup(authority, issuer, group, deadline, outcomes)));
+  const results = await signAndStore(authority, prepared, deadline, (intent, certificate, now) =>
+    authority.ledger.storeCertificate(intent, certificate, now),
+  );
+  for (const [index, { request }] of prepared.entries()) {
+    const result = results[index];
+    outcomes.set(
+      request.queued,
+      result?.status === 'fulfilled' ? { kind: 'issued', row: result.value.row } : outcomeOf(result?.reason),
+    );
+  }
+}
+
+export interface Signed {
+  readonly row: IssuedRow;
+  /** False when another worker's certificate was stored first and is the answer. */
+  readonly isOurs: boolean;
+}
+
+/** Signs recorded intents, each issuer's in one call to its signer, and stores the certificates; results in their order. */
+export async function signAndStore(
+  authority: FinishingAuthority,
+  signables: readonly Signable[],
+  deadline: number,
+  store: Store,
+): Promise<PromiseSettledResult<Signed>[]> {
+  const byIssuer = Map.groupBy(signables, ({ issuer }) => issuer);
+  const results = new Map<Signable, PromiseSettledResult<Signed>>();
+  await Promise.all(
+    [...byIssuer].map(async ([issuer, group]) => {
+      const settled = await signGroup(authority, issuer, group, deadline, store);
+      for (const [index, signable] of group.entries()) results.set(signable, settled[index] ?? passedOver());
+    }),
+  );
+  return signables.map((signable) => results.get(signable) ?? passedOver());
 }
 
 async function signGroup(
-  authority: Authority,
+  authority: FinishingAuthority,
   issuer: OpenIssuer,
-  group: readonly Prepared[],
+  group: readonly Signable[],
   deadline: number,
-  outcomes: Outcomes,
-): Promise<void> {
+  store: Store,
+): Promise<PromiseSettledResult<Signed>[]> {
   const { scheme } = issuer.signer;
-  const signing = issuer.signer.sign(
-    group.map(({ intent }) => digestOf(intent.tbsCertificate, scheme)),
-    deadline,
-  );
-  const stored = await settleAll(
-    group.map((entry, index) => ({ ...entry, index })),
-    ({ request }) => request.queued,
-    outcomes,
-    async ({ request, intent, index }) => {
+  const digests = group.map(({ intent }) => digestOf(intent.tbsCertificate, scheme));
+  const signing = issuer.signer.sign(digests, deadline);
+  const counts = { made: 0, stored: 0, repeated: 0, wrong: 0 };
+  const settled = await Promise.allSettled(
+    group.map(async ({ intent, isResumed }, index) => {
       const result = (await signing)[index];
       if (result === undefined) throw new MintmarkError('INTERNAL', 'The signer answered with too few signatures.');
       if ('error' in result) throw result.error;
-      const certificate = assembleCertificate(
-        intent.tbsCertificate,
-        result.signature,
-        scheme,
-        issuer.tbsIssuer.certificate.publicKey,
-      );
-      return { request, outcome: await store(authority, { request, intent, issuer }, certificate) };
-    },
+      counts.made++;
+      if (isResumed) counts.repeated++;
+      const { publicKey } = issuer.tbsIssuer.certificate;
+      let certificate: Uint8Array;
+      try {
+        certificate = assembleCertificate(intent.tbsCertificate, result.signature, scheme, publicKey);
+      } catch (error) {
+        counts.wrong++;
+        throw error;
+      }
+      const signed = await stored(authority, intent, certificate, store);
+      if (signed.isOurs) counts.stored++;
+      return signed;
+    }),
   );
-  for (const { request, outcome } of stored) outcomes.set(request.queued, outcome);
+  if (counts.made > 0) authority.onSigned({ issuerId: issuer.tbsIssuer.issuerId, ...counts });
+  return settled;
 }
 
 /** Whoever stores first wins; the loser's signature is thrown away and the stored certificate is the answer. */
-async function store(authority: Authority, { intent }: Prepared, certificate: Uint8Array): Promise<Outcome> {
-  const written = await authority.ledger.storeCertificate(intent, certificate, authority.now());
-  if (written.done) return { kind: 'issued', row: written.row };
+async function stored(
+  authority: FinishingAuthority,
+  intent: RecordedIntent,
+  certificate: Uint8Array,
+  store: Store,
+): Promise<Signed> {
+  const written = await store(intent, certificate, authority.now());
+  if (written.done) return { row: written.row, isOurs: true };
   const standing = (await authority.ledger.read([intent])).get(keyOf(intent));
-  if (standing?.state === 'issued' && standing.requestHash === intent.requestHash)
-    return { kind: 'issued', row: standing };
-  return outcomeOf(
-    new MintmarkError('STORE_UNAVAILABLE', 'The intent was given up while its certificate was being signed.'),
-  );
+  if (standing?.state === 'issued' && standing.requestHash === intent.requestHash) {
+    return { row: standing, isOurs: false };
+  }
+  throw new MintmarkError('STORE_UNAVAILABLE', 'The intent was given up while its certificate was being signed.');
 }
+
+const passedOver = (): PromiseRejectedResult => ({
+  status: 'rejected',
+  reason: new MintmarkError('INTERNAL', 'An intent was passed over.'),
+});

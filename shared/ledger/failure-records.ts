@@ -2,28 +2,46 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type FailureClass, failureClasses } from '../errors.ts';
 import { type Item, readString, string } from './attributes.ts';
 import { batchGet } from './batch-get.ts';
+import { type FailureState, failureStateOf } from './failure-states.ts';
 import { type Position, type ReadOptions, readPartitions } from './partitions.ts';
 
 /** A row of the failures table, as far as it can be read. Times in milliseconds since the epoch. */
 export interface FailureRecord {
+  /** The table's partition key: class and day (UTC), such as `unreadable#2026-11-22`. */
+  readonly classDay: string;
   /** One of errors.ts's failureClasses. */
   readonly failureClass: string;
   /** SQS's MessageId. */
   readonly messageId: string;
+  readonly state: FailureState;
+  /** What was wrong when the message was given up. */
   readonly code: string;
   /** What is wrong, in a sentence. */
   readonly detail: string;
   readonly failedAt: number | undefined;
+  /** What went wrong first, over all redrives. */
   readonly firstCode: string;
   readonly firstDetail: string;
   readonly firstFailedAt: number | undefined;
-  /** IAM identity that SQS attested for the sender. */
+  /** IAM identity that SQS attested for the sender, when the message was first sent. */
   readonly sender: string;
   readonly deviceId: string | undefined;
   readonly requestId: string | undefined;
-  /** How often SQS delivered the message. */
+  /** How often SQS delivered the message, over all redrives. */
   readonly tries: number;
+  /** When it was first sent. */
   readonly sentAt: number | undefined;
+  /** How often the message had been redriven when it failed: 0 for one that came from its sender. */
+  readonly redriveCount: number;
+  /** Of the first row of this message's failures; undefined in that row itself. */
+  readonly originalMessageId: string | undefined;
+  /** IAM identity that SQS attested for whoever redrove the message that failed here. */
+  readonly resentBy: string | undefined;
+  /** In state `redriven`: when this row's message was sent again, and SQS's id of the message that was sent. */
+  readonly redrivenAt: number | undefined;
+  readonly redrivenAs: string | undefined;
+  readonly dismissedAt: number | undefined;
+  readonly dismissReason: string | undefined;
   /** The message body, but for private keys and what was too long; see `bodyCut`. */
   readonly body: string;
   /** Of the whole body as it came. */
@@ -96,8 +114,10 @@ function readFailure(item: Item): FailureRecord {
     return Number.isNaN(value) ? undefined : value;
   };
   return {
+    classDay: readString(item, 'classDay'),
     failureClass: readString(item, 'classDay').replace(/#[^#]*$/, ''),
     messageId: readString(item, 'messageId'),
+    state: failureStateOf(item),
     code: text('code'),
     detail: text('detail'),
     failedAt: time('failedAt'),
@@ -109,6 +129,13 @@ function readFailure(item: Item): FailureRecord {
     requestId: item.requestId?.S,
     tries: Number(item.tries?.N ?? 0),
     sentAt: time('sentAt'),
+    redriveCount: Number(item.redriveCount?.N ?? 0),
+    originalMessageId: item.originalMessageId?.S,
+    resentBy: item.resentBy?.S,
+    redrivenAt: time('redrivenAt'),
+    redrivenAs: item.redrivenAs?.S,
+    dismissedAt: time('dismissedAt'),
+    dismissReason: item.dismissReason?.S,
     body: text('body'),
     bodyBytes: Number(item.bodyBytes?.N ?? 0),
     bodySha256: text('bodySha256'),

@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { type DynamoDBClient, paginateQuery, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  paginateQuery,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
 import { type ErrorCode, type FailureClass, failureClassOf, MintmarkError } from '../errors.ts';
 import { flag, type Item, number, readNumber, readString, readTimestamp, string, timestamp } from './attributes.ts';
 import { storeError } from './store-error.ts';
@@ -12,18 +18,43 @@ export interface Failure {
   readonly detail: string;
   /** SQS's MessageId. */
   readonly messageId: string;
-  /** IAM identity that SQS attests for the sender. */
+  /** IAM identity that SQS attests for the sender; of a redriven message, the one it attested when that was first sent. */
   readonly sender: string;
   /** Of a message whose sender may enrol the device. */
   readonly deviceId?: string;
   readonly requestId?: string;
   /** The message body as it came, but for private keys and what is over `maximumBodyBytes`. */
   readonly body: string;
-  /** How often SQS delivered the message. */
+  /** How often SQS delivered the message, and those that it was redriven from. */
   readonly tries: number;
-  /** Milliseconds since the epoch. */
+  /** When the message was first sent, in milliseconds since the epoch. */
   readonly sentAt: number;
   readonly failedAt: number;
+  /** Of a message that was redriven. */
+  readonly redriven?: Redriven;
+}
+
+/** What went wrong first with a message. */
+export interface FirstError {
+  readonly code: string;
+  readonly detail: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/** What a redriven message carries of its past (shared/failures/redriven-message.ts). */
+export interface Redriven {
+  /** Of the message that was first sent, and so of the first row of its failures. */
+  readonly originalMessageId: string;
+  /** How often it has been redriven: 1 or more. */
+  readonly redriveCount: number;
+  /** IAM identity that SQS attests for whoever redrove it. */
+  readonly resentBy: string;
+  /** When it was first sent, in milliseconds since the epoch; undefined where that is not known. */
+  readonly sentAt: number | undefined;
+  /** Deliveries before this redrive. */
+  readonly earlierTries: number;
+  readonly firstError: FirstError | undefined;
 }
 
 /**
@@ -32,6 +63,21 @@ export interface Failure {
  * message it was.
  */
 const maximumBodyBytes = 65_536;
+
+/**
+ * What went wrong first is kept beside the failures, under a key of its own that no class and day has, until the message
+ * is answered or given up: in seconds, longer than a queue keeps a message (14 days). DynamoDB removes it then, for
+ * nothing (time to live, deploy/tables.yml).
+ */
+const firstErrorLifetime = 15 * 86_400;
+
+/** Characters: an item of at most 1 KB takes one write unit. */
+const longestFirstDetail = 500;
+
+const firstErrorKey = (messageId: string): Item => ({
+  classDay: string(`retried#${messageId}`),
+  messageId: string(messageId),
+});
 
 /** The failures table: by class and day, kept until redriven or dismissed. */
 export class Failures {
@@ -43,31 +89,46 @@ export class Failures {
     this.#table = table;
   }
 
-  /** Records a failure. Safe to repeat: the first error stays beside the last. */
+  /**
+   * Records a failure. Safe to repeat: the first error stays beside the last, and a row that was redriven or dismissed in
+   * the meantime stays so.
+   */
   async record(failure: Omit<Failure, 'failureClass'>): Promise<void> {
+    const { redriven } = failure;
     const bytes = Buffer.from(failure.body, 'utf8');
     const kept = withoutPrivateKeys(failure.body);
-    const optional = Object.entries({ deviceId: failure.deviceId, requestId: failure.requestId }).flatMap(
-      ([name, value]) => (value === undefined ? [] : [[name, value] as const]),
-    );
+    const first = redriven?.firstError ?? (await this.#firstErrorOf(failure.messageId));
+    const optional = Object.entries({
+      deviceId: failure.deviceId,
+      requestId: failure.requestId,
+      originalMessageId: redriven?.originalMessageId,
+      resentBy: redriven?.resentBy,
+    }).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const]));
     const day = new Date(failure.failedAt).toISOString().slice(0, 10);
     const command = new UpdateItemCommand({
       TableName: this.#table,
       Key: { classDay: string(`${failureClassOf(failure.code)}#${day}`), messageId: string(failure.messageId) },
       UpdateExpression: [
-        'SET firstCode = if_not_exists(firstCode, :code), firstDetail = if_not_exists(firstDetail, :detail)',
-        'firstFailedAt = if_not_exists(firstFailedAt, :failedAt)',
+        'SET firstCode = if_not_exists(firstCode, :firstCode), firstDetail = if_not_exists(firstDetail, :firstDetail)',
+        'firstFailedAt = if_not_exists(firstFailedAt, :firstFailedAt), #state = if_not_exists(#state, :failed)',
         'code = :code, detail = :detail, failedAt = :failedAt, sender = :sender, sentAt = :sentAt, tries = :tries',
         'body = :body, bodyBytes = :bodyBytes, bodySha256 = :bodySha256, bodyCut = :bodyCut',
+        'redriveCount = :redriveCount',
         ...optional.map(([name]) => `${name} = :${name}`),
       ].join(', '),
+      ExpressionAttributeNames: { '#state': 'state' },
       ExpressionAttributeValues: {
+        ':failed': string('failed'),
         ':code': string(failure.code),
         ':detail': string(failure.detail),
         ':failedAt': timestamp(failure.failedAt),
+        ':firstCode': string(first?.code ?? failure.code),
+        ':firstDetail': string(first?.detail ?? failure.detail),
+        ':firstFailedAt': timestamp(first?.at ?? failure.failedAt),
         ':sender': string(failure.sender),
-        ':sentAt': timestamp(failure.sentAt),
-        ':tries': number(failure.tries),
+        ':sentAt': timestamp(redriven?.sentAt ?? failure.sentAt),
+        ':tries': number(failure.tries + (redriven?.earlierTries ?? 0)),
+        ':redriveCount': number(redriven?.redriveCount ?? 0),
         ':body': string(Buffer.from(kept, 'utf8').subarray(0, maximumBodyBytes).toString('utf8')),
         ':bodyBytes': number(bytes.length),
         ':bodySha256': string(createHash('sha256').update(bytes).digest('hex')),
@@ -78,6 +139,44 @@ export class Failures {
     await this.#client.send(command).catch((error: unknown) => {
       throw storeError(error, `Recording a failure in ${this.#table}`);
     });
+  }
+
+  /**
+   * Keeps what went wrong first with a message, for the day that it is given up: by then its last error is often only that
+   * the signer is paused. One write unit, and one more for each later call, which changes nothing.
+   */
+  async keepFirstError(messageId: string, { code, detail, at }: FirstError): Promise<void> {
+    const command = new UpdateItemCommand({
+      TableName: this.#table,
+      Key: firstErrorKey(messageId),
+      ConditionExpression: 'attribute_not_exists(messageId)',
+      UpdateExpression: 'SET code = :code, detail = :detail, failedAt = :failedAt, expiresAt = :expiresAt',
+      ExpressionAttributeValues: {
+        ':code': string(code),
+        ':detail': string(detail.slice(0, longestFirstDetail).toWellFormed()),
+        ':failedAt': timestamp(at),
+        ':expiresAt': number(Math.ceil(at / 1000) + firstErrorLifetime),
+      },
+    });
+    try {
+      await this.#client.send(command);
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return;
+      throw storeError(error, `Keeping a first error in ${this.#table}`);
+    }
+  }
+
+  async #firstErrorOf(messageId: string): Promise<FirstError | undefined> {
+    const command = new GetItemCommand({
+      TableName: this.#table,
+      Key: firstErrorKey(messageId),
+      ConsistentRead: true,
+    });
+    const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
+      throw storeError(error, `Reading ${this.#table}`);
+    });
+    if (item === undefined) return undefined;
+    return { code: readString(item, 'code'), detail: readString(item, 'detail'), at: readTimestamp(item, 'failedAt') };
   }
 
   /** The failures of one class and day (YYYY-MM-DD, UTC), in order of message id. */

@@ -1,7 +1,19 @@
-export { binary, type Item, readBinary, readString, string } from './attributes.ts';
+export {
+  binary,
+  flag,
+  type Item,
+  number,
+  readBinary,
+  readNumber,
+  readString,
+  readTimestamp,
+  string,
+  timestamp,
+} from './attributes.ts';
 export { type Device, Devices } from './devices.ts';
 export { type FailureRecord, FailureRecords } from './failure-records.ts';
-export { Failures } from './failures.ts';
+export { type FailureState, FailureStates } from './failure-states.ts';
+export { Failures, type FirstError, type Redriven } from './failures.ts';
 export {
   IssuanceLedger,
   keyOf,
@@ -13,7 +25,8 @@ export {
 export { type IssuanceRecord, IssuanceRecords, type IssuanceSelection } from './issuance-records.ts';
 export { type IssuerCertificates, readIssuerCertificates } from './issuer-certificates.ts';
 export { type Issuer, Issuers } from './issuers.ts';
+export { OpenIntents } from './open-intents.ts';
 export type { Position, ReadOptions } from './partitions.ts';
 export { crlShardOf, Revocations } from './revocations.ts';
-export type { IssuedRow, RejectedRow, RequestKey } from './row.ts';
+export type { AbandonedRow, AbandonReason, IssuedRow, RejectedRow, RequestKey } from './row.ts';
 export { storeError } from './store-error.ts';

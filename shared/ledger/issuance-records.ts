@@ -1,7 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type Item, readString, string } from './attributes.ts';
 import { batchGet } from './batch-get.ts';
-import { type Partition, type Position, type ReadOptions, readPartitions } from './partitions.ts';
+import { type Partition, type Placed, type Position, type ReadOptions, readPartitions } from './partitions.ts';
 import type { AbandonedSerial, RequestKey } from './row.ts';
 
 /**
@@ -31,6 +31,8 @@ export interface IssuanceRecord extends RequestKey {
   readonly issuedAt?: number;
   readonly rejectedAt?: number;
   readonly abandonedAt?: number;
+  /** One of row.ts's AbandonReason. */
+  readonly abandonReason?: string;
   readonly code?: string;
   readonly detail?: string;
   readonly reopenable?: boolean;
@@ -63,6 +65,9 @@ const shards = Array.from({ length: 16 }, (_, shard) => shard.toString(16));
 
 const tableKey = ['deviceId', 'requestId'] as const;
 
+/** A page of an index names thousands; the first of them are given before the last are read. */
+const rowsAtATime = 100;
+
 /** The issuance table, read only. */
 export class IssuanceRecords {
   readonly #client: DynamoDBClient;
@@ -91,12 +96,19 @@ export class IssuanceRecords {
         for (const { item, position } of page) yield { record: readRecord(item), position };
         continue;
       }
-      const keys = page.map(({ item }) => readKey(item));
-      const records = new Map((await this.get(keys)).map((record) => [rowOf(record), record]));
-      for (const { item, position } of page) {
-        const record = records.get(rowOf(readKey(item)));
-        if (record !== undefined) yield { record, position };
+      for (let start = 0; start < page.length; start += rowsAtATime) {
+        yield* this.#rowsOf(page.slice(start, start + rowsAtATime));
       }
+    }
+  }
+
+  /** The rows that an index names, in its order, as they are in the table. */
+  async *#rowsOf(placed: readonly Placed[]): AsyncGenerator<PlacedRecord, void, undefined> {
+    const keys = placed.map(({ item }) => readKey(item));
+    const records = new Map((await this.get(keys)).map((record) => [rowOf(record), record]));
+    for (const { item, position } of placed) {
+      const record = records.get(rowOf(readKey(item)));
+      if (record !== undefined) yield { record, position };
     }
   }
 }
@@ -155,7 +167,17 @@ function readRecord(item: Item): IssuanceRecord {
   return {
     ...readKey(item),
     state: item.state?.S ?? 'unknown',
-    ...strings(item, ['requestHash', 'profile', 'profileHash', 'sender', 'issuerId', 'serialNumber', 'code', 'detail']),
+    ...strings(item, [
+      'requestHash',
+      'profile',
+      'profileHash',
+      'sender',
+      'issuerId',
+      'serialNumber',
+      'code',
+      'detail',
+      'abandonReason',
+    ]),
     ...numbers(item, ['attempt', 'crlShard']),
     ...times(item, [
       'notBefore',

@@ -16,6 +16,7 @@ import {
 import { batchGet, type Rows, rowsOf } from './batch-get.ts';
 import {
   type AbandonedRow,
+  type AbandonReason,
   conditionOf,
   type IntentRow,
   type IssuanceRow,
@@ -106,7 +107,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
         openIntentShard: string(shardOf(linted.serialNumber)),
         intentAt: timestamp(now),
       },
-      remove: ['code', 'detail', 'reopenable', 'rejectedAt'],
+      remove: ['code', 'detail', 'reopenable', 'rejectedAt', 'abandonReason'],
       placeholders: reopening(request, standing),
     });
     if (!done) return { done };
@@ -123,14 +124,38 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
       crlShard: linted.crlShard,
       tbsCertificate: linted.tbsCertificate,
       profileHash: linted.profileHash,
+      sender: request.sender,
       notAfter: linted.notAfter,
+      intentAt: now,
       signBefore,
     };
     return { done, row: row as RecordedIntent };
   }
 
   /** [2] Writes the certificate; not done when the intent is no longer open under this serial number. */
-  async storeCertificate(intent: RecordedIntent, certificate: Uint8Array, now: number): Promise<Written<IssuedRow>> {
+  storeCertificate(intent: RecordedIntent, certificate: Uint8Array, now: number): Promise<Written<IssuedRow>> {
+    return this.#store(intent, certificate, now, openIntentAttributes);
+  }
+
+  /**
+   * As `storeCertificate`, for whoever has no message that would come back if the announcement failed: the row stays in
+   * the index openIntents until `settle`.
+   */
+  async storeUnannouncedCertificate(
+    intent: RecordedIntent,
+    certificate: Uint8Array,
+    now: number,
+  ): Promise<Written<IssuedRow>> {
+    const written = await this.#store(intent, certificate, now, []);
+    return written.done ? { done: true, row: { ...written.row, isUnsettled: true } } : written;
+  }
+
+  async #store(
+    intent: RecordedIntent,
+    certificate: Uint8Array,
+    now: number,
+    settled: readonly string[],
+  ): Promise<Written<IssuedRow>> {
     const day = new Date(intent.notAfter).toISOString().slice(0, 10);
     const done = await this.#update('storeCertificate', intent, {
       set: {
@@ -139,7 +164,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
         expiryBucket: string(`${intent.issuerId}#${day}#${shardOf(intent.serialNumber)}`),
       },
       // The TBS is inside the certificate; the index of open intents loses the row with its key.
-      remove: ['tbsCertificate', 'openIntentShard', 'signBefore'],
+      remove: ['tbsCertificate', ...settled],
       placeholders: { ':intent': string('intent'), ':serialNumber': string(intent.serialNumber) },
     });
     if (!done) return { done };
@@ -167,7 +192,8 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
         reopenable: flag(reopenable),
         rejectedAt: timestamp(now),
       },
-      remove: [],
+      // What was abandoned before is revoked by now: whoever rejects has seen to it.
+      remove: [...openIntentAttributes, 'abandonReason'],
       placeholders: reopening(request, standing),
     });
     if (!done) return { done };
@@ -177,25 +203,49 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
     return { done, row: { ...common, state: 'rejected', code: error.code, detail: error.message, reopenable } };
   }
 
-  /** Gives the attempt up; whoever signs its TBS from now on cannot store the certificate. */
-  async abandon(intent: RecordedIntent, now: number): Promise<Written<AbandonedRow>> {
+  /**
+   * Gives the attempt up; whoever signs its TBS from now on cannot store the certificate. The row stays in the index
+   * openIntents until `settle`, so that its revocation is found missing when nobody comes for it.
+   */
+  async abandon(intent: RecordedIntent, reason: AbandonReason, now: number): Promise<Written<AbandonedRow>> {
     const { issuerId, serialNumber, crlShard } = intent;
-    const serial = {
-      M: { issuerId: string(issuerId), serialNumber: string(serialNumber), crlShard: number(crlShard) },
+    const attempted = {
+      issuerId: string(issuerId),
+      serialNumber: string(serialNumber),
+      crlShard: number(crlShard),
+      // Nobody may sign it any more; who accounts for the signatures that were made must find what they are over.
+      tbsCertificate: binary(intent.tbsCertificate),
     };
     const done = await this.#update('abandon', intent, {
-      set: { abandonedAt: timestamp(now) },
-      append: { abandonedSerialNumbers: { L: [serial] } },
-      remove: ['tbsCertificate', 'openIntentShard', 'signBefore'],
+      set: { abandonedAt: timestamp(now), abandonReason: string(reason) },
+      append: { abandonedSerialNumbers: { L: [{ M: attempted }] } },
+      remove: ['tbsCertificate'],
       placeholders: { ':intent': string('intent'), ':serialNumber': string(serialNumber) },
     });
     if (!done) return { done };
     const { deviceId, requestId, requestHash, profile, attempt } = intent;
     const abandonedSerialNumbers = [...intent.abandonedSerialNumbers, { issuerId, serialNumber, crlShard }];
-    return {
-      done,
-      row: { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers, state: 'abandoned' },
-    };
+    const common = { deviceId, requestId, requestHash, profile, attempt, abandonedSerialNumbers };
+    return { done, row: { ...common, state: 'abandoned', abandonReason: reason, isUnsettled: true } };
+  }
+
+  /**
+   * Takes a row out of the index openIntents: its revocation or announcement, whichever it is, has been made. A row that
+   * went on meanwhile is left as it is.
+   */
+  async settle(row: IssuedRow | AbandonedRow): Promise<void> {
+    const command = new UpdateItemCommand({
+      TableName: this.#table,
+      Key: itemKey(row),
+      UpdateExpression: `REMOVE ${openIntentAttributes.join(', ')}`,
+      ConditionExpression: '#state = :state AND attempt = :attempt',
+      ExpressionAttributeNames: { '#state': 'state' },
+      ExpressionAttributeValues: { ':state': string(row.state), ':attempt': number(row.attempt) },
+    });
+    await this.#client.send(command).catch((error: unknown) => {
+      if (error instanceof ConditionalCheckFailedException) return;
+      throw storeError(error, `Settling a row of ${this.#table}`);
+    });
   }
 
   /** Counts another request under this request id. Touches nothing else of the row. */
@@ -272,6 +322,9 @@ const reopening = (request: RequestIdentity, standing: StandingRow | undefined):
   ':none': number(0),
 });
 
+/** The key of the index openIntents, which lists every row that something is owed for. */
+const openIntentAttributes = ['openIntentShard', 'signBefore'] as const;
+
 /** One of 16 shards, from the serial number's low bits: random, so writes spread evenly. */
 const shardOf = (serialNumber: string): string => serialNumber.slice(-1);
 
@@ -293,6 +346,7 @@ function readRow(item: Item): StandingRow {
       crlShard: readNumber(element.M ?? {}, 'crlShard'),
     })),
   };
+  const settlement = item.openIntentShard === undefined ? {} : ({ isUnsettled: true } as const);
   switch (state) {
     case 'intent': {
       const row: IntentRow = {
@@ -303,7 +357,9 @@ function readRow(item: Item): StandingRow {
         crlShard: readNumber(item, 'crlShard'),
         tbsCertificate: readBinary(item, 'tbsCertificate'),
         profileHash: readString(item, 'profileHash'),
+        sender: readString(item, 'sender'),
         notAfter: readTimestamp(item, 'notAfter'),
+        intentAt: readTimestamp(item, 'intentAt'),
         signBefore: readTimestamp(item, 'signBefore'),
       };
       return row as RecordedIntent;
@@ -315,6 +371,7 @@ function readRow(item: Item): StandingRow {
         issuerId: readString(item, 'issuerId'),
         serialNumber: readString(item, 'serialNumber'),
         certificate: readBinary(item, 'certificate'),
+        ...settlement,
       };
     case 'rejected':
       return {
@@ -325,8 +382,11 @@ function readRow(item: Item): StandingRow {
         reopenable: readFlag(item, 'reopenable'),
       };
     case 'abandoned':
-      return { ...common, state };
+      return { ...common, state, ...abandonment(item), ...settlement };
     default:
       throw new MintmarkError('INTERNAL', `A stored row has the unknown state ${JSON.stringify(state)}.`);
   }
 }
+
+const abandonment = (item: Item): Pick<AbandonedRow, 'abandonReason'> =>
+  item.abandonReason === undefined ? {} : { abandonReason: readString(item, 'abandonReason') as AbandonReason };

@@ -31,7 +31,7 @@ export interface Placed {
 export interface ReadOptions {
   /** What was read last. */
   readonly after?: Position | undefined;
-  /** Items asked for at a time, 1 to 100 (BatchGetItem takes as many keys). */
+  /** Items asked for at a time; without it, as many as DynamoDB puts into a page of 1 MB. */
   readonly pageSize?: number | undefined;
 }
 
@@ -42,7 +42,7 @@ export interface ReadOptions {
 export async function* readPartitions(
   client: DynamoDBClient,
   partitions: readonly Partition[],
-  { after, pageSize = 100 }: ReadOptions,
+  { after, pageSize }: ReadOptions,
 ): AsyncGenerator<readonly Placed[], void, undefined> {
   const first = after === undefined ? 0 : partitions.findIndex(({ name }) => name === after.partition);
   if (first < 0) throw new MintmarkError('CONFIGURATION_INVALID', 'The position is not one of what is read here.');
@@ -56,8 +56,16 @@ export async function* readPartitions(
   }
 }
 
-async function readPage(client: DynamoDBClient, partition: Partition, start: Item | undefined, limit: number) {
-  const page = { Limit: limit, ...(start === undefined ? {} : { ExclusiveStartKey: start }) };
+async function readPage(
+  client: DynamoDBClient,
+  partition: Partition,
+  start: Item | undefined,
+  limit: number | undefined,
+) {
+  const page = {
+    ...(limit === undefined ? {} : { Limit: limit }),
+    ...(start === undefined ? {} : { ExclusiveStartKey: start }),
+  };
   try {
     // Two calls, since the client's `send` takes no union of commands.
     return 'query' in partition

@@ -15,7 +15,7 @@ export const transitions = {
   storeCertificate: { from: ['intent'], to: 'issued' },
   /** The answer is no. */
   reject: { from: ['absent', 'rejected-reopenable', 'abandoned'], to: 'rejected' },
-  /** `signBefore` has passed: the serial counts as signed from here on and goes on the CRL. */
+  /** Nobody may finish it any more: the serial counts as signed from here on and goes on the CRL. */
   abandon: { from: ['intent'], to: 'abandoned' },
 } as const satisfies Record<string, { from: readonly Origin[]; to: RowState }>;
 
@@ -66,8 +66,12 @@ export interface IntentRow extends CommonRow {
   /** DER of the TBSCertificate: what every signature made for this attempt is over. */
   readonly tbsCertificate: Uint8Array;
   readonly profileHash: string;
+  /** IAM identity that SQS attested for the sender. */
+  readonly sender: string;
   /** The certificate's, in milliseconds since the epoch. */
   readonly notAfter: number;
+  /** When it was recorded; milliseconds since the epoch. */
+  readonly intentAt: number;
   /** Milliseconds since the epoch. */
   readonly signBefore: number;
 }
@@ -78,6 +82,8 @@ export interface IssuedRow extends CommonRow {
   readonly serialNumber: string;
   /** DER of the Certificate. */
   readonly certificate: Uint8Array;
+  /** Its announcement is owed: whoever stored it has no message that would come back for it. */
+  readonly isUnsettled?: true;
 }
 
 export interface RejectedRow extends CommonRow {
@@ -89,6 +95,27 @@ export interface RejectedRow extends CommonRow {
 
 export interface AbandonedRow extends CommonRow {
   readonly state: 'abandoned';
+  /** Why; none in rows that were abandoned before it was recorded. */
+  readonly abandonReason?: AbandonReason;
+  /** Its revocation is owed: whoever abandoned it may have died before it was written. */
+  readonly isUnsettled?: true;
 }
+
+/** Why an attempt was given up. */
+export type AbandonReason =
+  /** `signBefore` passed. */
+  | 'deadline-passed'
+  /** Profile or device do not list the sender any more. */
+  | 'sender-not-allowed'
+  | 'device-unknown'
+  | 'device-blocked'
+  /** No profile of this name is deployed any more. */
+  | 'profile-unknown'
+  /** The serial number was revoked meanwhile. */
+  | 'serial-number-revoked'
+  /** The issuer has another key or certificate by now. */
+  | 'issuer-replaced'
+  /** The message ended in `failures`, where its code is. */
+  | 'given-up';
 
 export type IssuanceRow = IntentRow | IssuedRow | RejectedRow | AbandonedRow;

@@ -62,9 +62,9 @@ const states = {
   issued: async (request) => void rowOf(await ledger.storeCertificate(await intentOf(request), certificate, now)),
   'rejected, final': async (request) => void rowOf(await ledger.reject(request, undefined, finally_, now)),
   'rejected, reopenable': async (request) => void rowOf(await ledger.reject(request, undefined, reopenably, now)),
-  abandoned: async (request) => void rowOf(await ledger.abandon(await intentOf(request), now)),
+  abandoned: async (request) => void rowOf(await ledger.abandon(await intentOf(request), 'given-up', now)),
   'rejected after an abandoned attempt': async (request) => {
-    rowOf(await ledger.abandon(await intentOf(request), now));
+    rowOf(await ledger.abandon(await intentOf(request), 'given-up', now));
     rowOf(await ledger.reject(request, await standing(request), reopenably, now));
   },
 } satisfies Record<string, (request: RequestIdentity) => Promise<void>>;
@@ -95,7 +95,7 @@ const attempts: Readonly<
   recordIntent: (request, row) => ledger.recordIntent(request, row, newLinted(), signBefore, now),
   storeCertificate: (request, row) => ledger.storeCertificate(openIntent(request, row), certificate, now),
   reject: (request, row) => ledger.reject(request, row, finally_, now),
-  abandon: (request, row) => ledger.abandon(openIntent(request, row), now),
+  abandon: (request, row) => ledger.abandon(openIntent(request, row), 'given-up', now),
 };
 
 const pairs = (Object.keys(legal) as Transition[]).flatMap((transition) =>
@@ -201,7 +201,7 @@ describe('recordIntent', () => {
       expect(intent.attempt).toBe(attempt);
       expect(intent.abandonedSerialNumbers).toEqual(serials);
       serials.push({ issuerId: 'devices', serialNumber: intent.serialNumber, crlShard: intent.crlShard });
-      const abandoned = rowOf(await ledger.abandon(intent, now));
+      const abandoned = rowOf(await ledger.abandon(intent, 'given-up', now));
       expect(await standing(request)).toEqual(abandoned);
       expect(abandoned.abandonedSerialNumbers).toEqual(serials);
     }
@@ -243,6 +243,26 @@ describe('storeCertificate', () => {
     const row = rowOf(await ledger.storeCertificate(await intentOf(request), certificate, now));
     expect(await standing(request)).toEqual(row);
     expect(await item(request)).not.toHaveProperty('tbsCertificate');
+  });
+});
+
+describe('abandon', () => {
+  it('keeps what was to be signed, and its shard, for whoever accounts for the signatures', async () => {
+    const request = newRequest();
+    const intent = await intentOf(request);
+    await ledger.abandon(intent, 'deadline-passed', now);
+    const row = await item(request);
+    expect(row).not.toHaveProperty('tbsCertificate');
+    expect(row?.abandonedSerialNumbers?.L).toEqual([
+      {
+        M: {
+          issuerId: { S: intent.issuerId },
+          serialNumber: { S: intent.serialNumber },
+          crlShard: { N: String(intent.crlShard) },
+          tbsCertificate: { B: intent.tbsCertificate },
+        },
+      },
+    ]);
   });
 });
 
@@ -314,11 +334,45 @@ describe('the indexes', () => {
     expect(await whereIs(request, intent)).toEqual({ bySerial: true, byExpiry: true, openIntents: false });
   });
 
-  it('hold no abandoned intent as open', async () => {
+  it('hold an abandoned intent until its revocation is made, and know why it was abandoned', async () => {
     const request = newRequest();
     const intent = await intentOf(request);
-    await ledger.abandon(intent, now);
+    const abandoned = rowOf(await ledger.abandon(intent, 'device-blocked', now));
+    expect(abandoned).toMatchObject({ abandonReason: 'device-blocked', isUnsettled: true });
+    expect(await standing(request)).toEqual(abandoned);
+    expect(await whereIs(request, intent)).toMatchObject({ byExpiry: false, openIntents: true });
+    await ledger.settle(abandoned);
     expect(await whereIs(request, intent)).toMatchObject({ byExpiry: false, openIntents: false });
+    const { isUnsettled: _, ...settled } = abandoned;
+    expect(await standing(request)).toEqual(settled);
+  });
+
+  it('hold a certificate that nobody was told of until somebody was', async () => {
+    const request = newRequest();
+    const intent = await intentOf(request);
+    const issued = rowOf(await ledger.storeUnannouncedCertificate(intent, certificate, now));
+    expect(await standing(request)).toEqual(issued);
+    expect(await whereIs(request, intent)).toEqual({ bySerial: true, byExpiry: true, openIntents: true });
+    await ledger.settle(issued);
+    expect(await whereIs(request, intent)).toEqual({ bySerial: true, byExpiry: true, openIntents: false });
+  });
+
+  it('hold the next attempt, which settling the one before does not concern', async () => {
+    const request = newRequest();
+    const abandoned = rowOf(await ledger.abandon(await intentOf(request), 'deadline-passed', now));
+    const next = await intentOf(request);
+    await ledger.settle(abandoned);
+    expect(await whereIs(request, next)).toMatchObject({ openIntents: true });
+    expect(await standing(request)).toMatchObject({ state: 'intent', attempt: 2 });
+    const again = rowOf(await ledger.abandon(next, 'deadline-passed', now));
+    await ledger.settle(abandoned);
+    expect(await standing(request)).toEqual(again);
+  });
+
+  it('hold no rejection of what was abandoned', async () => {
+    const request = newRequest();
+    await states['rejected after an abandoned attempt'](request);
+    for (const key of ['openIntentShard', 'abandonReason']) expect(await item(request)).not.toHaveProperty(key);
   });
 
   it('hold no rejection', async () => {

@@ -1,7 +1,7 @@
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
-import { type ErrorCode, type FailureClass, failureClassOf } from './errors.ts';
-import type { Outcome, QueuedRequest } from './issuance/index.ts';
-import { type Measurement, putMetrics } from './metrics.ts';
+import { type ErrorCode, type FailureClass, failureClassOf } from '../errors.ts';
+import { type Measurement, putMetrics } from '../metrics.ts';
+import type { Outcome, QueuedRequest } from './outcome.ts';
 
 /**
  * What CloudWatch is told of requests that are in trouble, and of no others: a fleet that fares well costs no call, and
@@ -11,7 +11,10 @@ import { type Measurement, putMetrics } from './metrics.ts';
 export const requestMetrics = {
   /** Count: deliveries of requests that are to be tried again. */
   retried: 'RequestsRetried',
-  /** Seconds since it was sent, of the oldest of them. */
+  /**
+   * Seconds since it was sent, of the oldest of them that SQS's own metric leaves out, and that something is in the way of
+   * which is in the way of others too.
+   */
   oldestRetriedAge: 'OldestRetriedRequestAgeSeconds',
   /** Count: rows that came into `failures`, of every class. */
   failed: 'RequestsFailed',
@@ -33,29 +36,43 @@ const concernsOneMessage: Readonly<Record<FailureClass, boolean>> = {
   bug: true,
 };
 
+/** The delivery with which SQS's own metric stops to count a message's age. */
+const leftOutBySqs = 3;
+
+type Delivered = Pick<QueuedRequest, 'sentAt' | 'receiveCount'>;
+
 /**
  * Of a batch and how its messages ended, in their order; none for a batch without trouble. Pure.
  * @param outcomes undefined is a message that is tried again, too
  * @param now milliseconds since the epoch
  */
 export function measureOutcomes(
-  batch: readonly Pick<QueuedRequest, 'sentAt'>[],
+  batch: readonly Delivered[],
   outcomes: readonly (Outcome | undefined)[],
   now: number,
 ): Measurement[] {
-  const retried = batch.filter((_, index) => (outcomes[index]?.kind ?? 'retry') === 'retry');
-  const failed = outcomes.flatMap((outcome) => (outcome?.kind === 'failed' ? [outcome.code] : []));
-  return [...measureRetries(retried, now), ...measureFailures(failed)];
+  const retried: Delivered[] = [];
+  const held: Delivered[] = [];
+  const failed: ErrorCode[] = [];
+  for (const [index, message] of batch.entries()) {
+    const outcome = outcomes[index];
+    if (outcome?.kind === 'failed') failed.push(outcome.code);
+    if (outcome !== undefined && outcome.kind !== 'retry') continue;
+    retried.push(message);
+    // One that has no outcome met a defect.
+    const code = outcome?.error.code ?? 'INTERNAL';
+    if (!concernsOneMessage[failureClassOf(code)] && message.receiveCount >= leftOutBySqs) held.push(message);
+  }
+  return [...measureRetries(retried, held, now), ...measureFailures(failed)];
 }
 
-function measureRetries(retried: readonly Pick<QueuedRequest, 'sentAt'>[], now: number): Measurement[] {
+function measureRetries(retried: readonly Delivered[], held: readonly Delivered[], now: number): Measurement[] {
   if (retried.length === 0) return [];
+  const count = { name: requestMetrics.retried, unit: 'Count', value: retried.length } as const;
+  if (held.length === 0) return [count];
   // Another clock wrote sentAt.
-  const age = Math.max(0, now - Math.min(...retried.map(({ sentAt }) => sentAt))) / 1000;
-  return [
-    { name: requestMetrics.retried, unit: 'Count', value: retried.length },
-    { name: requestMetrics.oldestRetriedAge, unit: 'Seconds', value: age },
-  ];
+  const age = Math.max(0, now - Math.min(...held.map(({ sentAt }) => sentAt))) / 1000;
+  return [count, { name: requestMetrics.oldestRetriedAge, unit: 'Seconds', value: age }];
 }
 
 /** Of the codes of rows that came into `failures`. Pure. */

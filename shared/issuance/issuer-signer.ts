@@ -1,0 +1,46 @@
+import type { KMSClient } from '@aws-sdk/client-kms';
+import { MintmarkError } from '../errors.ts';
+import type { Issuer } from '../ledger/index.ts';
+import { isAwsKmsUri, openAwsKmsSigner, openSealedSigner, parseScheme, type Signer } from '../signer/index.ts';
+import type { IssuerCertificate } from './issuer-certificate.ts';
+
+export interface IssuerSignerOptions {
+  readonly kms: KMSClient;
+  readonly region: string;
+  readonly stage: string;
+  /** Path of the PKCS#11 library. */
+  readonly library: string;
+  readonly workerUrl: URL;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
+
+/**
+ * Opens the signer of an issuer. A key in CloudHSM: the PIN is unsealed by KMS and goes to the HSM's worker alone. A key
+ * in KMS: nothing but its name is needed.
+ * @param deadline milliseconds since the epoch
+ * @throws MintmarkError SIGNER_MISCONFIGURED and what the signer throws
+ */
+export async function openIssuerSigner(
+  { kms, region, stage, library, workerUrl, now }: IssuerSignerOptions,
+  issuer: Issuer,
+  certificate: IssuerCertificate,
+  deadline: number,
+): Promise<Signer> {
+  const { issuerId, clusterId, signerUri } = issuer;
+  const common = {
+    kms,
+    uri: signerUri,
+    certificatePublicKey: certificate.publicKey,
+    ...(issuer.signatureAlgorithm === undefined ? {} : { scheme: parseScheme(issuer.signatureAlgorithm) }),
+    deadline,
+    now,
+  };
+  if (isAwsKmsUri(signerUri)) return openAwsKmsSigner(common);
+  const sealedPin = issuer.sealedPins[region];
+  if (clusterId === undefined || sealedPin === undefined) {
+    const missing = clusterId === undefined ? 'no clusterId' : `no PIN sealed for the Region ${region}`;
+    throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer ${issuerId} has ${missing}.`);
+  }
+  return openSealedSigner({ ...common, sealedPin, purpose: { clusterId, issuerId, stage }, library, workerUrl });
+}
