@@ -3,8 +3,9 @@ import type { SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
 import { makeCloudWatchClient, makeDynamoDBClient } from '../shared/aws.ts';
 import { readConfiguration, text } from '../shared/configuration.ts';
+import { deadLetterSenderOf } from '../shared/failures/index.ts';
+import { measureFailures, tellCloudWatch, tellLimit } from '../shared/issuance/index.ts';
 import { Failures } from '../shared/ledger/index.ts';
-import { measureFailures, tellCloudWatch, tellLimit } from '../shared/request-metrics.ts';
 
 /**
  * The dead-letter queue to the failures table. What arrives here was delivered until SQS gave up without the issue
@@ -12,7 +13,10 @@ import { measureFailures, tellCloudWatch, tellLimit } from '../shared/request-me
  */
 
 const logger = new Logger({ serviceName: 'record-failure' });
-const configuration = readConfiguration(z.object({ FAILURES_TABLE: text, STAGE: text }), process.env);
+const configuration = readConfiguration(
+  z.object({ FAILURES_TABLE: text, REDRIVE_QUEUE_ARN: text, STAGE: text }),
+  process.env,
+);
 const failures = new Failures(makeDynamoDBClient(), configuration.FAILURES_TABLE);
 const cloudWatch = makeCloudWatchClient();
 
@@ -44,17 +48,19 @@ function tell(recorded: number): Promise<void> {
   });
 }
 
-async function record({ messageId, body, attributes }: SQSRecord): Promise<void> {
-  const receives = Number(attributes.ApproximateReceiveCount);
+async function record(letter: SQSRecord): Promise<void> {
+  const { messageId, body, attributes } = letter;
+  const { senderId, redriven } = deadLetterSenderOf(letter, configuration.REDRIVE_QUEUE_ARN);
   await failures.record({
     code,
     detail:
       'No delivery was answered until the queue gave the message up: it ends its function, or the function does not start.',
     messageId,
-    sender: attributes.SenderId,
+    sender: senderId,
     body,
-    tries: receives,
+    tries: Number(attributes.ApproximateReceiveCount),
     sentAt: Number(attributes.SentTimestamp),
     failedAt: Date.now(),
+    ...(redriven === undefined ? {} : { redriven }),
   });
 }

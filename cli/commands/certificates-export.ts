@@ -1,13 +1,17 @@
-import { createWriteStream, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { IssuanceRecord } from '../../shared/ledger/index.ts';
 import { certificateJson, pemOf } from '../certificate-view.ts';
-import { defineCommand, type ExitCode } from '../command.ts';
+import { defineCommand, type ExitCode, type Result } from '../command.ts';
 import { csvLine } from '../csv.ts';
 import { UsageError } from '../errors.ts';
+import type { Explanation } from '../explain.ts';
+import { interruptible } from '../interruptible.ts';
 import { isoTime, jsonText } from '../json.ts';
 import { declareSelection, type SelectionOptions, select, selectionDetails } from '../selection.ts';
+import type { Session } from '../session.ts';
 import { countTo, notEmpty, oneOf } from '../values.ts';
 
 interface Options extends SelectionOptions {
@@ -18,13 +22,14 @@ interface Options extends SelectionOptions {
 
 type Format = 'pem' | 'der' | 'jsonl' | 'csv' | 'json';
 
-/** What is written before the first row, for each row, between two and after the last. */
+/** What is written before the first row, for each row, between two and after the last; and when there is no last. */
 interface Writer {
   readonly before?: string;
   /** undefined for a row that has no place in this format. */
   readonly row: (record: IssuanceRecord) => string | Uint8Array | undefined;
   readonly between?: string;
   readonly after?: string;
+  readonly afterError?: (explanation: Explanation) => string;
 }
 
 const csvColumns = {
@@ -55,13 +60,20 @@ const writers: Readonly<Record<Format, Writer>> = {
     before: `${csvLine(Object.keys(csvColumns))}\r\n`,
     row: (record) => `${csvLine(Object.values(csvColumns).map((column) => column(record)))}\r\n`,
   },
-  json: { before: '{"certificates":[', row: rowJson, between: ',\n', after: ']}\n' },
+  json: {
+    before: '{"certificates":[',
+    row: rowJson,
+    between: ',\n',
+    after: ']}\n',
+    afterError: (error) => `],\n"error":${jsonText(error)}}\n`,
+  },
 };
 
 export const command = defineCommand<Options>({
   details: [
     'PEM holds every certificate that is selected, DER exactly one; JSON lines and CSV hold every row, and JSON lines the',
-    'certificates too. With --json it is one object, {"certificates": [...]}. Exit code 1 when there was nothing to write.',
+    'certificates too. With --json it is one object, {"certificates": [...]}, with {"error": {...}} in it too when not all',
+    'could be read. A file is there when it is whole. Exit code 1 when there was nothing to write.',
     ...selectionDetails,
   ],
   declare: (command) =>
@@ -75,7 +87,8 @@ export const command = defineCommand<Options>({
       throw new UsageError('DER is nothing for a terminal.', 'Write it into a file with --out.');
     }
     const { records, selection, matches } = await select(session, options);
-    const found = matching(records.find(selection), matches, options.limit);
+    const rowsRead = interruptible(records.find(selection), session.interrupted);
+    const found = matching(rowsRead, matches, options.limit);
     const writer = writers[format];
     // Before anything is written: there is nothing between two certificates in DER.
     const rows = format === 'der' ? await onlyOne(found) : found;
@@ -83,8 +96,12 @@ export const command = defineCommand<Options>({
     const chunks = chunksOf(rows, writer, () => {
       written += 1;
     });
-    if (options.out === undefined) await pipeline(chunks, session.stdout as Writable, { end: false });
-    else await writeFile(options.out, chunks);
+    if (options.out === undefined) {
+      const cut = await writeOut(session, chunks, writer);
+      if (cut !== undefined) return cut;
+    } else {
+      await writeFile(options.out, chunks);
+    }
     session.note(`${written} written${options.out === undefined ? '' : ` to ${options.out}`}`);
     const exitCode: ExitCode = written === 0 ? 1 : 0;
     return session.isJson && options.out !== undefined
@@ -139,11 +156,39 @@ async function* chunksOf(
   if (after !== undefined) yield after;
 }
 
+/**
+ * Into stdout, where what was written stays: after an error the format is ended as one that holds it, if it can.
+ * @returns how the command ends then
+ */
+async function writeOut(
+  session: Session,
+  chunks: AsyncIterable<string | Uint8Array>,
+  { afterError }: Writer,
+): Promise<Result | undefined> {
+  let error: { readonly thrown: unknown } | undefined;
+  const whole = async function* () {
+    try {
+      yield* chunks;
+    } catch (thrown) {
+      error = { thrown };
+      if (afterError !== undefined) yield afterError(session.explain(thrown));
+    }
+  };
+  await pipeline(whole(), session.stdout as Writable, { end: false });
+  if (error === undefined) return undefined;
+  if (afterError === undefined) throw error.thrown;
+  const { message, cure } = session.explain(error.thrown);
+  session.note(`mintmark: ${message} ${cure}`.trim());
+  return { exitCode: session.interrupted.aborted ? 130 : 2, written: true };
+}
+
 /** The file is there when it is whole. */
 async function writeFile(path: string, chunks: AsyncIterable<string | Uint8Array>): Promise<void> {
   const unfinished = `${path}.${process.pid}`;
   try {
-    await pipeline(chunks, createWriteStream(unfinished));
+    // Opened before anything is read: a stream that opens its file by itself may do so after it was given up.
+    const file = await open(unfinished, 'w');
+    await pipeline(chunks, file.createWriteStream());
     renameSync(unfinished, path);
   } catch (cause) {
     rmSync(unfinished, { force: true });

@@ -19,7 +19,10 @@ export const command = defineCommand<Options>({
       .option('--cursor <cursor>', 'go on where a list ended', notEmpty),
   run: async (session, options) => {
     const { records, selection, matches } = await select(session, options);
-    const find = (from: ReadOptions) => records.find(selection, from);
+    // Of a whole table few rows may match: it is read in DynamoDB's own pages then, and not a handful at a time.
+    const isSearch = selection.by === 'nothing' && (options.issuer ?? options.status) !== undefined;
+    const find = ({ after, pageSize }: ReadOptions) =>
+      records.find(selection, isSearch ? { after } : { after, pageSize });
     const { page, cursor } = await takePage(find, options, ({ record }) => matches(record));
     return {
       exitCode: 0,

@@ -8,6 +8,7 @@ import { notEmpty, serialNumber } from '../values.ts';
 
 interface Options {
   readonly serial?: string;
+  readonly abandoned?: true;
   readonly device?: string;
   readonly requestId?: string;
 }
@@ -15,16 +16,22 @@ interface Options {
 export const command = defineCommand<Options>({
   details: [
     'By serial number; or by device and request id; or by device alone, which shows the newest certificate that it was',
-    'issued, and without one the newest row.',
+    'issued, and without one the newest row. A serial number that an abandoned attempt had, and a later one of the same',
+    'request has not, is in no index: --abandoned finds it by reading the whole table (one read capacity unit for each',
+    '4 KB), or the one device where --device is given too.',
   ],
   declare: (command) =>
     command
       .option('--serial <hex>', 'the serial number, as any tool writes it', serialNumber)
+      .option('--abandoned', 'with --serial: also as the serial number of an earlier, abandoned attempt')
       .option('--device <id>', 'the device', notEmpty)
       .option('--request-id <id>', 'with --device: the request', notEmpty),
   run: async (session, options) => {
     if (options.serial === undefined && options.device === undefined) {
       throw new UsageError('It is not said which row is meant.', 'Name it with --serial or --device.');
+    }
+    if (options.abandoned === true && options.serial === undefined) {
+      throw new UsageError('--abandoned is about a serial number.', 'Name it with --serial.');
     }
     const { records, selection, matches } = await select(session, options);
     const found: IssuanceRecord[] = [];
@@ -35,9 +42,19 @@ export const command = defineCommand<Options>({
     }
     const shown = newest(found);
     if (shown === undefined) {
-      return { exitCode: 1, json: { certificate: null }, lines: ['There is no such row in the issuance table.'] };
+      const elsewhere =
+        options.serial === undefined || options.abandoned === true
+          ? []
+          : ['--abandoned looks among the serial numbers of abandoned attempts too, by reading the whole table.'];
+      const lines = ['There is no such row in the issuance table.', ...elsewhere];
+      return { exitCode: 1, json: { certificate: null }, lines };
     }
     const isRevoked = await revocationOf(session, shown);
+    if (options.serial !== undefined && shown.serialNumber !== options.serial) {
+      session.note(
+        `${options.serial} is of an abandoned attempt of this request: it is on its issuer's CRL, or will be.`,
+      );
+    }
     const others = found.length - 1;
     if (others > 0) {
       session.note(

@@ -1,7 +1,7 @@
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import * as z from 'zod';
 import { table } from '../../shared/terminal/index.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, type Result } from '../command.ts';
 import { UsageError } from '../errors.ts';
 
 /** What functions/check-cluster.ts answers, as far as it is shown: a newer one may say more, and have other severities. */
@@ -38,12 +38,19 @@ export const command = defineCommand<object>({
         : new Error(`Invoking ${checkClusterFunction}`, { cause: error });
     });
     const payload = Buffer.from(invoked.Payload ?? []).toString();
-    if (invoked.FunctionError !== undefined) {
-      const { errorType = 'Error', errorMessage = '' } = functionError.parse(JSON.parse(payload));
+    const noAnswer = ({ errorType = 'Error', errorMessage = '' }: z.infer<typeof functionError>): Result => {
       const line = `${checkClusterFunction} gives no answer (${errorType}: ${errorMessage}): read its log.`;
       return { exitCode: 1, json: { stage, findings: null, error: { errorType, errorMessage } }, lines: [line] };
+    };
+    if (invoked.FunctionError !== undefined) {
+      return noAnswer(parsed(functionError, payload) ?? { errorType: invoked.FunctionError, errorMessage: payload });
     }
-    const { findings } = answer.parse(JSON.parse(payload));
+    const looked = parsed(answer, payload);
+    if (looked === undefined) {
+      const errorMessage = `What it answers cannot be read: ${payload.slice(0, 200)}`;
+      return noAnswer({ errorType: 'InvalidAnswer', errorMessage });
+    }
+    const { findings } = looked;
     const warnings = findings.filter(({ severity }) => severity === 'warning').length;
     const critical = findings.length - warnings;
     const rows = findings.map(({ severity, rule, subject, observed, threshold }) => [
@@ -70,6 +77,16 @@ export const command = defineCommand<object>({
     };
   },
 });
+
+/** undefined for what is no JSON, or not of this shape. */
+function parsed<Shape extends z.ZodType>(shape: Shape, text: string): z.infer<Shape> | undefined {
+  try {
+    return shape.safeParse(JSON.parse(text)).data;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
 
 /** The function's reserved concurrency is one: Lambda turns a second look away (TooManyRequestsException). */
 const isBusy = (error: unknown): boolean => error instanceof Error && error.name === 'TooManyRequestsException';

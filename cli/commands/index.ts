@@ -36,6 +36,31 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./failures-show.ts')).command,
   },
   {
+    name: ['failures', 'redrive'],
+    summary: 'send the messages of failures again, for their original senders',
+    load: async () => (await import('./failures-redrive.ts')).command,
+  },
+  {
+    name: ['failures', 'dismiss'],
+    summary: 'close failures that need no answer any more',
+    load: async () => (await import('./failures-dismiss.ts')).command,
+  },
+  {
+    name: ['queue', 'status'],
+    summary: 'what waits in the queues, whether it is being issued, and what to do if not',
+    load: async () => (await import('./queue-status.ts')).command,
+  },
+  {
+    name: ['queue', 'pause'],
+    summary: 'keep requests from the signers until they are resumed; nothing is lost',
+    load: async () => (await import('./queue-pause.ts')).command,
+  },
+  {
+    name: ['queue', 'resume'],
+    summary: 'let one batch try a paused signer; if that works, all',
+    load: async () => (await import('./queue-resume.ts')).command,
+  },
+  {
     name: ['health'],
     summary: 'what the watch finds now: cluster, HSMs, backups, key store, canaries, issuing CAs',
     load: async () => (await import('./health.ts')).command,
@@ -46,4 +71,5 @@ export const commands: readonly CommandEntry[] = [
 export const groups: Readonly<Record<string, string>> = {
   certificates: 'the issuance table: every request, and every certificate issued',
   failures: 'the failures table: messages that ended without an answer under a device id',
+  queue: 'the queues and the breakers: what waits, and whether the signers are asked',
 };

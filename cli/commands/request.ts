@@ -1,27 +1,37 @@
-import { X509Certificate } from 'node:crypto';
-import { join } from 'node:path';
 import { GetQueueUrlCommand } from '@aws-sdk/client-sqs';
-import { type Answer, type Awaited, sendRequests, waitForAnswers } from '../../shared/enrolment/index.ts';
-import { errorKinds } from '../../shared/errors.ts';
-import { certificatePem } from '../../shared/issuance/index.ts';
+import { InvalidArgumentError } from 'commander';
+import { type Answer, type Awaited, isFleetName, sendRequests, waitForAnswers } from '../../shared/enrolment/index.ts';
+import { MintmarkError } from '../../shared/errors.ts';
 import {
   FailureRecords,
+  type IssuanceRecord,
   IssuanceRecords,
-  type IssuerCertificates,
+  type RequestKey,
+  Revocations,
   readIssuerCertificates,
 } from '../../shared/ledger/index.ts';
-import { prepareOutputFolder, writeWhole } from '../../shared/output-folder.ts';
-import { Progress, table } from '../../shared/terminal/index.ts';
-import { defineCommand, type ExitCode } from '../command.ts';
+import { Progress } from '../../shared/terminal/index.ts';
+import {
+  type Chain,
+  certificatePath,
+  chainsOf,
+  noChain,
+  prepareCertificateFiles,
+  writeCertificate,
+} from '../certificate-files.ts';
+import { defineCommand, type ExitCode, type Result } from '../command.ts';
 import { type FileRequest, readRequests } from '../enrolment-files.ts';
 import { UsageError } from '../errors.ts';
+import { problemOf, requestJson, requestLines, type SentFile } from '../request-view.ts';
 import type { Session } from '../session.ts';
 import { countTo, notEmpty } from '../values.ts';
 
 interface Options {
   readonly device?: string;
   readonly requestId?: string;
+  readonly again?: string;
   readonly profile: string;
+  readonly fleet?: string;
   readonly wait?: true;
   readonly timeout: number;
   readonly out?: string;
@@ -31,34 +41,25 @@ interface Sent extends Awaited {
   readonly file: string;
 }
 
-/** One request as --json has it; scripts read it, so fields are added, never renamed. */
-interface RequestJson {
-  readonly file: string;
-  readonly deviceId: string;
-  readonly requestId: string;
-  readonly messageId: string;
-  /** `sent`: nobody waited; `waiting`: there is no answer yet. */
-  readonly status: 'sent' | 'waiting' | Answer['status'];
-  readonly serialNumber?: string;
-  /** Path of the file that the certificate was written to. */
-  readonly certificateFile?: string;
-  readonly code?: string;
-  readonly detail?: string;
-  readonly cure?: string;
-}
-
 export const command = defineCommand<Options>({
   details: [
     'Each file holds one CSR, PEM or DER; its name without the extension is the device id, which must be registered. The',
-    'request id follows from the CSR and the profile: the same command again goes on with the same requests and makes no',
-    'second certificate. For another certificate from the same CSR, give another --request-id.',
+    'request id follows from the CSR and the profile: the same command again goes on with the same requests, makes no',
+    'second certificate, and gives the one that there is, however old; exit code 1 when it has expired or was revoked. For',
+    'another certificate of the same CSRs, name it with --again. --out overwrites certificates and nothing else.',
   ],
   declare: (command) =>
     command
       .argument('<file...>', 'CSRs')
       .option('--device <id>', 'with one file: the device id', notEmpty)
       .option('--request-id <id>', 'with one file: the request id', notEmpty)
+      .option('--again <label>', 'another request of the same CSRs for each label, such as renewal-2027', notEmpty)
       .option('--profile <name>', 'the profile, one of profiles/*.yaml', notEmpty, 'device-tls')
+      .option(
+        '--fleet <name>',
+        'the fleet that these are of: one that sends very many keeps no other waiting',
+        fleetName,
+      )
       .option('--wait', 'wait for the answers')
       .option('--timeout <seconds>', 'wait so long at most', countTo(86_400), 300)
       .option(
@@ -67,47 +68,105 @@ export const command = defineCommand<Options>({
         notEmpty,
       ),
   run: async (session, options, files) => {
-    if (files.length > 1 && (options.device !== undefined || options.requestId !== undefined)) {
-      const which = options.device === undefined ? '--request-id' : '--device';
-      throw new UsageError(`${which} goes with one file, and there are ${files.length}.`, 'Send them one at a time.');
-    }
+    refuseMixture(options, files);
     const requests = readRequests(files, options);
-    if (options.out !== undefined) prepareFolder(options.out);
+    if (options.out !== undefined) prepareCertificateFiles(options.out, requests);
+    const isWaiting = options.wait === true || options.out !== undefined;
     const { tables } = session.target();
     const dynamoDB = await session.clients.dynamoDB();
     const issuance = new IssuanceRecords(dynamoDB, tables.issuance);
-    // What is there before, so that an old rejection is not taken for the new answer.
-    const standing = await issuance.get(requests);
-    const sent = await send(session, requests);
-    const waiting = sent.map(
-      (one): Sent => ({
-        ...one,
-        standing: standing.find(({ deviceId, requestId }) => deviceId === one.deviceId && requestId === one.requestId),
-      }),
-    );
-    const isWaiting = options.wait === true || options.out !== undefined;
-    if (!isWaiting) return result(waiting, new Map(), new Map(), { exitCode: 0, unanswered: 'sent' });
+    // All that is read besides the answers is read before anything is sent: what fails then fails with nothing done.
+    const chains =
+      options.out === undefined ? undefined : chainsOf(await readIssuerCertificates(dynamoDB, tables.issuers));
+    const standing = byKey(await issuance.get(requests));
+    const revoked = isWaiting
+      ? await revokedAmong(new Revocations(dynamoDB, tables.revocations), [...standing.values()])
+      : new Set();
 
+    const sent = await send(session, requests, options.fleet);
+    const waiting = sent.map((one): Sent => ({ ...one, standing: standing.get(keyOf(one)) }));
+    const answers = new Map<Sent, Answer>();
+    const written = new Map<Sent, string>();
+    const fileOf = (one: Sent): SentFile => ({
+      file: one.file,
+      deviceId: one.deviceId,
+      requestId: one.requestId,
+      messageId: one.messageId,
+      answer: answers.get(one),
+      isRevoked: one.standing !== undefined && revoked.has(one.standing),
+      certificateFile: written.get(one),
+    });
+    const view = {
+      unanswered: isWaiting ? ('waiting' as const) : ('sent' as const),
+      anew: options.requestId === undefined ? '--again <label>' : 'another --request-id',
+    };
+    if (!isWaiting) return result(waiting.map(fileOf), { ...view, now: session.now(), exitCode: 0 });
+
+    const write = options.out === undefined ? undefined : writerTo(session, options.out, chains ?? new Map());
     const failures = new FailureRecords(dynamoDB, tables.failures);
-    const answers = await waitFor(session, { issuance, failures }, waiting, options.timeout);
-    const issuers = options.out === undefined ? [] : await readIssuerCertificates(dynamoDB, tables.issuers);
-    const written = options.out === undefined ? new Map() : writeCertificates(session, options.out, answers, issuers);
-    const allIssued = waiting.every((one) => answers.get(one)?.status === 'issued');
-    const exitCode = session.interrupted.aborted ? 130 : allIssued ? 0 : 1;
-    return result(waiting, answers, written, { exitCode, unanswered: 'waiting' });
+    const error = await waitFor(session, { issuance, failures }, waiting, options.timeout, (one, answer) => {
+      answers.set(one, answer);
+      // A certificate that is of no use takes nobody's place.
+      if (answer.status !== 'issued' || problemOf(fileOf(one), session.now()) !== undefined) return;
+      const path = write?.(one, answer);
+      if (path !== undefined) written.set(one, path);
+    });
+    const ended = waiting.map(fileOf);
+    const now = session.now();
+    const isGood = (one: SentFile) =>
+      one.answer?.status === 'issued' &&
+      problemOf(one, now) === undefined &&
+      (write === undefined || one.certificateFile !== undefined);
+    const exitCode = session.interrupted.aborted ? 130 : error !== undefined ? 2 : ended.every(isGood) ? 0 : 1;
+    return result(ended, { ...view, now, exitCode, error });
   },
 });
 
-function prepareFolder(folder: string): void {
-  try {
-    prepareOutputFolder(folder);
-  } catch (cause) {
-    const { code } = (cause as Error).cause as NodeJS.ErrnoException;
-    throw new UsageError(`${folder} cannot be written to (${code}).`, 'Name a folder with --out.', { cause });
+function fleetName(text: string): string {
+  if (!isFleetName(text)) {
+    throw new InvalidArgumentError('A fleet has a name of 1 to 128 letters, digits and punctuation marks, no spaces.');
+  }
+  return text;
+}
+
+function refuseMixture({ device, requestId, again }: Options, files: readonly string[]): void {
+  if (files.length > 1 && (device !== undefined || requestId !== undefined)) {
+    const which = device === undefined ? '--request-id' : '--device';
+    throw new UsageError(`${which} goes with one file, and there are ${files.length}.`, 'Send them one at a time.');
+  }
+  if (requestId !== undefined && again !== undefined) {
+    throw new UsageError('--again makes a request id, and --request-id names one.', 'Give one of them.');
   }
 }
 
-async function send(session: Session, requests: readonly FileRequest[]): Promise<Sent[]> {
+const keyOf = ({ deviceId, requestId }: RequestKey): string => `${deviceId}/${requestId}`;
+
+const byKey = (records: readonly IssuanceRecord[]): ReadonlyMap<string, IssuanceRecord> =>
+  new Map(records.map((record) => [keyOf(record), record]));
+
+/** So many serial numbers are looked up at the same time. */
+const lookupsAtATime = 20;
+
+/** Those of the certificates that are revoked. */
+async function revokedAmong(
+  revocations: Revocations,
+  records: readonly IssuanceRecord[],
+): Promise<ReadonlySet<IssuanceRecord>> {
+  const found = new Set<IssuanceRecord>();
+  for (let start = 0; start < records.length; start += lookupsAtATime) {
+    await Promise.all(
+      records.slice(start, start + lookupsAtATime).map(async (record) => {
+        const { state, issuerId, serialNumber, crlShard } = record;
+        if (state !== 'issued' || issuerId === undefined || serialNumber === undefined || crlShard === undefined)
+          return;
+        if (await revocations.isRevoked({ issuerId, serialNumber, crlShard })) found.add(record);
+      }),
+    );
+  }
+  return found;
+}
+
+async function send(session: Session, requests: readonly FileRequest[], fleet: string | undefined): Promise<Sent[]> {
   const sqs = await session.clients.sqs();
   const { requestsQueue } = session.target();
   const { QueueUrl: url = '' } = await sqs
@@ -115,114 +174,92 @@ async function send(session: Session, requests: readonly FileRequest[]): Promise
     .catch((cause: unknown) => {
       throw new Error(`Looking for the queue ${requestsQueue}`, { cause });
     });
-  const sent = await sendRequests(sqs, url, requests);
+  const sent = await sendRequests(sqs, url, requests, { fleet }).catch((error: unknown) => {
+    // With a cause it is AWS that did not do as it was told, which explain.ts knows more about.
+    if (!(error instanceof MintmarkError) || error.cause !== undefined) throw error;
+    const cure = 'The same command again sends all of them, and makes no second certificate.';
+    throw new UsageError(`${error.message.replace(/\.?$/, '.')}`, cure, { cause: error });
+  });
   return sent.map((one, index): Sent => {
     const { file = '', requestHash } = requests[index] ?? {};
     return { ...one, file, requestHash };
   });
 }
 
+/** @returns what ended the waiting before its time; the answers until then have been handed on */
 async function waitFor(
   session: Session,
   tables: { readonly issuance: IssuanceRecords; readonly failures: FailureRecords },
   waiting: readonly Sent[],
   seconds: number,
-): Promise<ReadonlyMap<Sent, Answer>> {
-  const answers = new Map<Sent, Answer>();
+  onAnswer: (one: Sent, answer: Answer) => void,
+): Promise<ReturnType<Session['explain']> | undefined> {
+  let answered = 0;
+  let trouble: MintmarkError | undefined;
+  let error: ReturnType<Session['explain']> | undefined;
   const progress = new Progress(session.stderr, waiting.length, 'answered');
   progress.show(0);
-  await waitForAnswers(tables, waiting, {
-    onAnswer: (one, answer) => {
-      answers.set(one, answer);
-      progress.show(answers.size);
-    },
-    until: AbortSignal.any([session.interrupted, AbortSignal.timeout(seconds * 1_000)]),
-    now: () => session.now(),
-  });
+  try {
+    await waitForAnswers(tables, waiting, {
+      onAnswer: (one, answer) => {
+        onAnswer(one, answer);
+        answered += 1;
+        progress.show(answered);
+      },
+      onTrouble: (problem) => {
+        trouble = problem;
+      },
+      until: AbortSignal.any([session.interrupted, AbortSignal.timeout(seconds * 1_000)]),
+      now: () => session.now(),
+    });
+  } catch (thrown) {
+    error = session.explain(thrown);
+  }
   progress.end();
-  const open = waiting.length - answers.size;
-  if (open > 0) {
+  const open = waiting.length - answered;
+  if (error !== undefined) session.note(`mintmark: ${error.message} ${error.cure}`);
+  else if (open > 0) {
     const why = session.interrupted.aborted ? 'Interrupted' : `After ${seconds} s`;
+    const looked = trouble === undefined ? '' : ` The last look that failed: ${session.explain(trouble).message}`;
     session.note(
-      `${why}: ${open} of ${waiting.length} without an answer, neither in the issuance table nor in the failures. ` +
-        'The same command again goes on waiting; mintmark health says what is in the way.',
+      `${why}: ${open} of ${waiting.length} without an answer, neither in the issuance table nor in the failures.` +
+        `${looked} The same command again goes on waiting; mintmark health says what is in the way.`,
     );
   }
-  return answers;
+  return error;
 }
 
-/** The certificate, then the issuing CA's and what is above it but for the root, which is for each side to have. */
-function writeCertificates(
-  session: Session,
-  folder: string,
-  answers: ReadonlyMap<Sent, Answer>,
-  issuers: readonly IssuerCertificates[],
-): ReadonlyMap<Sent, string> {
-  const written = new Map<Sent, string>();
-  for (const [one, answer] of answers) {
-    if (answer.status !== 'issued') continue;
-    const issuer = issuers.find(({ issuerId }) => issuerId === answer.issuerId);
-    if (issuer?.certificate === undefined) {
-      session.note(
-        `The issuers table has no certificate of ${answer.issuerId}: ${one.deviceId}.pem is without a chain.`,
-      );
-    }
-    const chain = [issuer?.certificate ?? [], ...(issuer?.chain ?? [])].flat().filter((der) => !isSelfSigned(der));
-    const path = join(folder, `${one.deviceId}.pem`);
-    writeWhole(path, [answer.certificate, ...chain].map(certificatePem).join(''));
-    written.set(one, path);
-  }
-  return written;
-}
+type Write = (one: Sent, answer: Answer & { readonly status: 'issued' }) => string | undefined;
 
-function isSelfSigned(der: Uint8Array): boolean {
-  const certificate = new X509Certificate(der);
-  return certificate.checkIssued(certificate);
+/** Writes each certificate as it comes, and tells of a chain's trouble once. */
+function writerTo(session: Session, folder: string, chains: ReadonlyMap<string, Chain>): Write {
+  const told = new Set<string>();
+  return (one, { certificate, issuerId }) => {
+    const chain = chains.get(issuerId) ?? noChain(issuerId);
+    if (chain.problem !== undefined && !told.has(issuerId)) session.note(chain.problem);
+    told.add(issuerId);
+    const path = certificatePath(folder, one);
+    const problem = writeCertificate(path, certificate, chain);
+    if (problem === undefined) return path;
+    session.note(`${path}: ${problem} The certificate is in the issuance table: mintmark certificates export`);
+    return undefined;
+  };
 }
 
 function result(
-  sent: readonly Sent[],
-  answers: ReadonlyMap<Sent, Answer>,
-  written: ReadonlyMap<Sent, string>,
-  { exitCode, unanswered }: { readonly exitCode: ExitCode; readonly unanswered: 'sent' | 'waiting' },
-) {
-  const requests = sent.map((one): RequestJson => {
-    const { file, deviceId, requestId, messageId } = one;
-    const common = { file, deviceId, requestId, messageId };
-    const answer = answers.get(one);
-    if (answer === undefined) return { ...common, status: unanswered };
-    if (answer.status === 'issued') {
-      const path = written.get(one);
-      const { status, serialNumber } = answer;
-      return { ...common, status, serialNumber, ...(path === undefined ? {} : { certificateFile: path }) };
-    }
-    const kinds: Readonly<Record<string, { readonly cure: string }>> = errorKinds;
-    const { status, code, detail } = answer;
-    return { ...common, status, code, detail, cure: kinds[code]?.cure ?? '' };
-  });
-  const count = (status: RequestJson['status']) => requests.filter((one) => one.status === status).length;
-  const states = ['issued', 'rejected', 'failed', 'waiting', 'sent'] as const;
-  const counts = states.filter((status) => count(status) > 0).map((status) => `${count(status)} ${status}`);
-  const rows = requests.map((one) => [
-    one.deviceId,
-    one.requestId,
-    one.status,
-    one.serialNumber ?? one.code ?? '',
-    one.certificateFile ?? '',
-  ]);
-  const refused = requests.filter(({ code }) => code !== undefined);
+  sent: readonly SentFile[],
+  {
+    exitCode,
+    error,
+    ...view
+  }: Parameters<typeof requestJson>[1] & {
+    readonly exitCode: ExitCode;
+    readonly error?: ReturnType<Session['explain']> | undefined;
+  },
+): Result {
   return {
     exitCode,
-    json: { requests },
-    lines: [
-      ...table(['DEVICE', 'REQUEST', 'STATUS', 'SERIAL NUMBER OR CODE', 'CERTIFICATE'], rows),
-      '',
-      ...refused.flatMap(({ file, detail, cure }) => [`${file}: ${detail} ${cure}`.trim()]),
-      ...(refused.length > 0 ? [''] : []),
-      counts.join(', '),
-      ...(unanswered === 'sent'
-        ? ['What becomes of them: the same command with --wait, or mintmark certificates list']
-        : []),
-    ],
+    json: { requests: sent.map((one) => requestJson(one, view)), ...(error === undefined ? {} : { error }) },
+    lines: requestLines(sent, view),
   };
 }

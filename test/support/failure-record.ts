@@ -1,0 +1,32 @@
+import type { FailureRecord } from '../../shared/ledger/index.ts';
+
+/** A row of the failures table as it is read: of a device's request that waited too long for the HSM. */
+export const failureRecord = (over: Partial<FailureRecord> = {}): FailureRecord => ({
+  classDay: 'transient-exhausted#2026-11-22',
+  failureClass: 'transient-exhausted',
+  messageId: '5f6a0c1e-0000-4000-8000-000000000001',
+  state: 'failed',
+  code: 'SIGNER_PAUSED',
+  detail: 'The signer is paused.',
+  failedAt: Date.parse('2026-11-22T14:00:00.250Z'),
+  firstCode: 'SIGNER_UNAVAILABLE',
+  firstDetail: 'The HSM is busy.',
+  firstFailedAt: Date.parse('2026-11-22T10:00:01.500Z'),
+  sender: 'AROAEXAMPLEROLEID:gateway-1',
+  deviceId: 'door-7',
+  requestId: 'first',
+  tries: 40,
+  sentAt: Date.parse('2026-11-22T10:00:00.125Z'),
+  redriveCount: 0,
+  originalMessageId: undefined,
+  resentBy: undefined,
+  redrivenAt: undefined,
+  redrivenAs: undefined,
+  dismissedAt: undefined,
+  dismissReason: undefined,
+  body: '{"version":1}',
+  bodyBytes: 13,
+  bodySha256: '',
+  bodyCut: false,
+  ...over,
+});
