@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { build } from './build.ts';
 import { startEmbeddedLocalCloud } from './embedded-cloud.ts';
 import type { LocalCloud, SigningChoice } from './local-cloud.ts';
-import { requireDocker, startLocalStackInDocker } from './localstack/docker.ts';
+import { openToTheNetwork, requireDocker, startLocalStackInDocker } from './localstack/docker.ts';
 import { installLocalStack } from './localstack/install.ts';
 import { startLocalStack } from './localstack/start.ts';
 import { type LocalStackNeeds, startLocalStackLocalCloud } from './localstack-cloud.ts';
@@ -38,6 +38,7 @@ function embedded(signing: SigningChoice): ChosenCloud {
       appendFileSync(log, `--- ${new Date().toISOString()}\n`);
       const starting = startEmbeddedLocalCloud({
         signing,
+        conditions: { scheduleCompression: 1 },
         onFunctionLog: ({ function: name, pid, text }) => appendFileSync(log, `${name}[${pid}] ${text}\n`),
       });
       // Bundled meanwhile: no function runs before there is a message.
@@ -71,6 +72,7 @@ function localstackInDocker(signing: SigningChoice): ChosenCloud {
     logs: inCloudWatch,
     start: async (signal) => {
       requireDocker();
+      console.log(openToTheNetwork);
       await build();
       const libraries = [dirname(readInstalled().softhsm2Library)];
       const launch = (needs: LocalStackNeeds) => startLocalStackInDocker({ libraries, signal, ...needs });

@@ -1,4 +1,4 @@
-import { type EmbeddedCloud, startEmbeddedCloud } from './embedded/cloud.ts';
+import { type Conditions, type EmbeddedCloud, startEmbeddedCloud } from './embedded/cloud.ts';
 import { type Cloud, type LocalCloud, type SigningChoice, startOnThisMachine } from './local-cloud.ts';
 
 /** What may differ from one embedded local cloud to the next; the rest is the deployment's. */
@@ -7,6 +7,7 @@ export interface EmbeddedLocalCloudOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** Default: through PKCS#11. */
   readonly signing?: SigningChoice;
+  readonly conditions?: Conditions;
   /** A line that a function wrote to its log. */
   readonly onFunctionLog: (line: { readonly function: string; readonly pid: number; readonly text: string }) => void;
 }
@@ -27,6 +28,7 @@ export function startEmbeddedLocalCloud(
       functionEnvironment,
       onFunctionLog: options.onFunctionLog,
       now: Date.now,
+      ...(options.conditions === undefined ? {} : { conditions: options.conditions }),
     });
     // It lives and dies with this process.
     return { ...cloud, died: new Promise<never>(() => undefined) };

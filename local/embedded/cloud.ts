@@ -6,18 +6,21 @@ import { SNSClient } from '@aws-sdk/client-sns';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { MintmarkError } from '../../shared/errors.ts';
 import { FunctionPool } from '../lambda/function-pool.ts';
+import { type AroundCall, aroundCalls, type Caller } from './api-call.ts';
 import { cloudWatchService, type Metric } from './cloudwatch-service.ts';
 import type { FunctionDefinition, ResourceReference } from './definitions.ts';
 import { readDocuments, resolveDefinitions } from './definitions.ts';
+import { metricsIn } from './embedded-metrics.ts';
 import { startDynalite, startFauxqs } from './emulators.ts';
 import { EventSourceMapping } from './event-source-mapping.ts';
 import { forwardTo, forwardToEmulator } from './forward.ts';
 import type { Service } from './gateway.ts';
 import { startGateway } from './gateway.ts';
 import { lambdaService } from './lambda-service.ts';
-import { queueSource } from './message-source.ts';
+import { type MessageSource, queueSource } from './message-source.ts';
 import type { Clients } from './provision.ts';
 import { provision } from './provision.ts';
+import { Schedule } from './schedule.ts';
 import { sqsService } from './sqs-service.ts';
 
 export interface EmbeddedCloudOptions {
@@ -39,6 +42,25 @@ export interface EmbeddedCloudOptions {
   onFunctionLog(line: { readonly function: string; readonly pid: number; readonly text: string }): void;
   /** Milliseconds since the epoch. */
   now(): number;
+  readonly conditions?: Conditions;
+}
+
+/** What can be otherwise than in a cloud where all is well. */
+export interface Conditions {
+  /** Between every call of AWS's API and its service. */
+  readonly around?: AroundCall;
+  /** Between a queue and the function that it is mapped to; both by logical id. */
+  readonly source?: (
+    source: MessageSource,
+    mapping: { readonly function: string; readonly queue: string },
+  ) => MessageSource;
+  /**
+   * How many times as often as they are defined the functions' schedules fire; 1: as they are defined. Without it they do
+   * not: whoever wants such a function invokes it.
+   */
+  readonly scheduleCompression?: number;
+  /** Milliseconds for which a mapping still delivers after it was paused; at AWS up to a minute. */
+  readonly pauseLag?: number;
 }
 
 export interface EmbeddedCloud {
@@ -96,28 +118,31 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
 
     const mappings: EventSourceMapping[] = [];
     const metrics: Metric[] = [];
+    const keepMetric = (metric: Metric) => {
+      metrics.push(metric);
+      if (metrics.length > maximumMetrics) metrics.shift();
+    };
     const pools: FunctionPool[] = [];
+    const functions: (EmbeddedFunction & { readonly logicalId: string; readonly pool: FunctionPool })[] = [];
     const services = new Map<string, Service>();
-    const gateway = await startGateway(services);
+    const { around, scheduleCompression } = options.conditions ?? {};
+    const gateway = await startGateway(
+      services,
+      around === undefined ? undefined : aroundCalls(around, (sessionToken) => callerOf(sessionToken, functions)),
+    );
     cleanUps.push(() => gateway.close());
     const { endpoint } = gateway;
     const toFauxqs = forwardToEmulator(fauxqs);
     const toStub = forwardTo(new URL(options.stubEndpoint));
     services
       .set('dynamodb', forwardToEmulator(dynalite))
-      .set('sqs', sqsService(toFauxqs, endpoint))
+      .set('sqs', sqsService(toFauxqs, endpoint, options.region))
       .set('sns', toFauxqs)
       .set('s3', toFauxqs)
       .set('kms', toStub)
       .set('cloudhsm', toStub)
       .set('lambda', lambdaService(mappings, pools))
-      .set(
-        'monitoring',
-        cloudWatchService((metric) => {
-          metrics.push(metric);
-          if (metrics.length > maximumMetrics) metrics.shift();
-        }),
-      );
+      .set('monitoring', cloudWatchService(keepMetric));
 
     const { region, accountId, stage, parameters } = options;
     const definitions = resolveDefinitions(documents, { endpoint, region, accountId, stage, parameters });
@@ -125,7 +150,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
     cleanUps.push(async () => Object.values(clients).forEach((client) => client.destroy()));
     await provision(definitions, clients);
 
-    const functions: Record<string, EmbeddedFunction> = {};
+    const schedules: Schedule[] = [];
     for (const definition of definitions.functions) {
       const accessKeyId = accessKeyIdOf(definition.logicalId);
       const arn = `arn:aws:lambda:${region}:${accountId}:function:${definition.functionName}`;
@@ -141,21 +166,36 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
             ...definition.environment,
             ...options.functionEnvironment,
             ...awsEnvironment(endpoint, options, accessKeyId),
+            // Through the gateway, as all else: it passes them on.
+            AWS_ENDPOINT_URL_CLOUDHSM_V2: endpoint,
+            AWS_ENDPOINT_URL_KMS: endpoint,
           },
           region,
         },
         {
           now: () => options.now(),
-          onLog: (line) => options.onFunctionLog({ function: definition.logicalId, ...line }),
+          onLog: (line) => {
+            for (const metric of metricsIn(line.text)) keepMetric(metric);
+            options.onFunctionLog({ function: definition.logicalId, ...line });
+          },
         },
       );
       cleanUps.push(() => pool.stop());
       pools.push(pool);
-      functions[definition.logicalId] = { arn, accessKeyId, pids: () => pool.pids };
+      const { logicalId } = definition;
+      functions.push({ logicalId, arn, accessKeyId, pool, pids: () => pool.pids });
       mappings.push(...mappingsOf(definition, pool, options, definitions.references, clients.sqs));
+      if (scheduleCompression !== undefined) {
+        const invoke = (event: unknown) => pool.invoke(event);
+        const common = { region, accountId, invoke, now: () => options.now() };
+        schedules.push(
+          ...definition.schedules.map((rate) => new Schedule({ ...common, every: rate / scheduleCompression })),
+        );
+      }
     }
     // Pushed last, so first: the mappings stop all together, and before the functions that they invoke.
     cleanUps.push(async () => {
+      for (const schedule of schedules) schedule.stop();
       await Promise.all(mappings.map((mapping) => mapping.stop()));
     });
 
@@ -163,7 +203,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
       endpoint,
       environment: awsEnvironment(endpoint, options, accessKeyIdOf('operator')),
       resources: definitions.references,
-      functions,
+      functions: Object.fromEntries(functions.map((one) => [one.logicalId, one])),
       metrics,
       stop,
     };
@@ -187,8 +227,10 @@ function mappingsOf(
   references: Readonly<Record<string, ResourceReference>>,
   client: SQSClient,
 ): EventSourceMapping[] {
-  return definition.events.map(({ sqs }) => {
-    const queue = Object.values(references).find(({ arn }) => arn === sqs.arn);
+  const { source: disturbed = (source: MessageSource) => source, pauseLag = 0 } = options.conditions ?? {};
+  return definition.queues.map((sqs) => {
+    const [queue, reference] = Object.entries(references).find(([, { arn }]) => arn === sqs.arn) ?? [];
+    const source = queueSource(client, reference?.url ?? '');
     return new EventSourceMapping({
       uuid: randomUUID(),
       eventSourceArn: sqs.arn,
@@ -198,7 +240,8 @@ function mappingsOf(
       maximumConcurrency: sqs.maximumConcurrency ?? defaultConcurrency,
       reportBatchItemFailures: sqs.functionResponseType === 'ReportBatchItemFailures',
       enabled: sqs.enabled,
-      source: queueSource(client, queue?.url ?? ''),
+      pauseLag,
+      source: disturbed(source, { function: definition.logicalId, queue: queue ?? '' }),
       invoke: (event) => pool.invoke(event),
       now: () => options.now(),
       onProblem: (text) => options.onFunctionLog({ function: definition.logicalId, pid: process.pid, text }),
@@ -219,6 +262,18 @@ function awsEnvironment(
     AWS_REGION: region,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
   };
+}
+
+/** The execution environment that has this session token, of whatever function. */
+function callerOf(
+  sessionToken: string,
+  functions: readonly { readonly logicalId: string; readonly pool: FunctionPool }[],
+): Caller | undefined {
+  for (const { logicalId, pool } of functions) {
+    const environment = pool.environment(sessionToken);
+    if (environment !== undefined) return { function: logicalId, kill: () => environment.kill() };
+  }
+  return undefined;
 }
 
 /** A key per caller, so that SenderId tells them apart: LOCAL and the caller's name, in letters that AWS's keys have. */

@@ -21,6 +21,7 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
     'ContributorInsightsSpecification',
     'SSESpecification',
     'Tags',
+    'TimeToLiveSpecification',
   ],
   'AWS::SQS::Queue': ['SqsManagedSseEnabled', 'KmsMasterKeyId', 'KmsDataKeyReusePeriodSeconds', 'Tags'],
   'AWS::SNS::Topic': ['KmsMasterKeyId', 'Tags'],
@@ -48,9 +49,6 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
     'vpc',
   ],
 };
-
-/** Event sources that nothing here sends: the embedded cloud has no clockwork, whoever wants such a function invokes it. */
-const eventsWithoutCounterpart: readonly string[] = ['schedule'];
 
 export interface Surroundings {
   /** The gateway, which queue URLs point to. */
@@ -112,27 +110,35 @@ const sqsEvent = z.strictObject({
   functionResponseType: z.literal('ReportBatchItemFailures').optional(),
   maximumConcurrency: count.min(1).optional(),
 });
+
+const millisecondsOf = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } as const;
+
+/** A rate expression to milliseconds (Amazon EventBridge, "Schedule types in EventBridge Scheduler"); no cron. */
+const schedule = z
+  .string()
+  .regex(/^rate\([1-9]\d* (minute|hour|day)s?\)$/, 'must be a rate, such as rate(5 minutes)')
+  .transform((rate) => {
+    const [, value, unit] = /^rate\((\d+) (minute|hour|day)/.exec(rate) ?? [];
+    return Number(value) * millisecondsOf[unit as keyof typeof millisecondsOf];
+  });
+
 const lambdaFunction = z.strictObject({
   handler: z.string().regex(/^[^.]+(\.[^.]+)+$/, 'must be a path without extension, a dot and an export name'),
   name: z.string().optional(),
   timeout: count.min(1).max(900).default(6),
   memorySize: count.default(1024),
   environment: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
-  events: z
-    .array(z.looseObject({}))
-    .transform((events) => events.filter((event) => !isWithoutCounterpart(event)))
-    .pipe(z.array(z.strictObject({ sqs: sqsEvent })))
-    .default([]),
+  events: z.array(z.strictObject({ sqs: sqsEvent.optional(), schedule: schedule.optional() })).default([]),
 });
-
-const isWithoutCounterpart = (event: object): boolean =>
-  Object.keys(event).every((type) => eventsWithoutCounterpart.includes(type));
 
 export type TableDefinition = z.infer<typeof table>;
 export type QueueDefinition = z.infer<typeof queue>;
-export type FunctionDefinition = z.infer<typeof lambdaFunction> & {
+export type FunctionDefinition = Omit<z.infer<typeof lambdaFunction>, 'events'> & {
   readonly logicalId: string;
   readonly functionName: string;
+  readonly queues: readonly z.infer<typeof sqsEvent>[];
+  /** Milliseconds between two invocations, of each of its schedules. */
+  readonly schedules: readonly number[];
 };
 
 export interface Definitions {
@@ -219,15 +225,18 @@ export function resolveDefinitions(documents: Documents, given: Surroundings): D
       const where = `functions.${logicalId}`;
       const [checked] = check(lambdaFunction, resolve(without(definition, 'function'), where), where);
       if (checked === undefined) return [];
-      return [{ ...checked, logicalId, functionName: checked.name ?? `mintmark-${surroundings.stage}-${logicalId}` }];
+      const { events, ...rest } = checked;
+      const queues = events.flatMap((event) => event.sqs ?? []);
+      const schedules = events.flatMap((event) => event.schedule ?? []);
+      const functionName = checked.name ?? `mintmark-${surroundings.stage}-${logicalId}`;
+      return [{ ...rest, logicalId, functionName, queues, schedules }];
     }),
     references,
   };
   const queueArns = new Set(Object.values(references).flatMap(({ arn, url }) => (url === undefined ? [] : arn)));
-  for (const { logicalId, events } of definitions.functions) {
-    for (const { sqs } of events) {
-      if (!queueArns.has(sqs.arn))
-        problems.push(`functions.${logicalId}.events: ${sqs.arn} is not a queue defined here`);
+  for (const { logicalId, queues } of definitions.functions) {
+    for (const { arn } of queues) {
+      if (!queueArns.has(arn)) problems.push(`functions.${logicalId}.events: ${arn} is not a queue defined here`);
     }
   }
   if (problems.length > 0) throw invalid([...new Set(problems)]);

@@ -15,6 +15,8 @@ export interface EventSourceMappingOptions {
   readonly maximumConcurrency: number;
   readonly reportBatchItemFailures: boolean;
   readonly enabled: boolean;
+  /** Milliseconds for which a mapping that is being paused still delivers. */
+  readonly pauseLag: number;
   readonly source: MessageSource;
   invoke(event: SQSEvent): Promise<InvocationOutcome>;
   now(): number;
@@ -38,6 +40,8 @@ export class EventSourceMapping {
   #lastModified: number;
   #lastProcessingResult = 'No records processed';
   #pollers: Promise<unknown> = Promise.resolve();
+  /** On the clock of `performance`: until then a mapping that is being paused still delivers. */
+  #pausedAt = 0;
   readonly #stopped = new AbortController();
 
   constructor(options: EventSourceMappingOptions) {
@@ -66,17 +70,18 @@ export class EventSourceMapping {
     this.#pollers = Promise.all(Array.from({ length: this.options.maximumConcurrency }, () => this.#poll()));
   }
 
-  /** Disabling until what the pollers hold, or are just being given, has been through the function: then Disabled. */
+  /** Disabling until what the pollers hold, or are given in the meantime, has been through the function: then Disabled. */
   disable(): void {
     if (this.#state !== 'Enabled') return;
+    this.#pausedAt = performance.now() + this.options.pauseLag;
     this.#enter('Disabling');
     void this.#pollers.then(() => this.#enter('Disabled'));
   }
 
   /** Receives nothing more; resolves when the batches in flight are done. */
   async stop(): Promise<void> {
-    this.disable();
     this.#stopped.abort();
+    this.disable();
     await this.#pollers;
   }
 
@@ -87,7 +92,7 @@ export class EventSourceMapping {
 
   async #poll(): Promise<void> {
     const { signal } = this.#stopped;
-    while (this.#state === 'Enabled') {
+    while (!signal.aborted && (this.#state === 'Enabled' || performance.now() < this.#pausedAt)) {
       try {
         const messages = await this.options.source.receive(this.options.batchSize, signal);
         if (messages.length > 0) await this.#process(messages);

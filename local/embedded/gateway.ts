@@ -16,6 +16,13 @@ export interface GatewayRequest {
   readonly accessKeyId: string | undefined;
 }
 
+/** Performs a request, or does something else about it; undefined: the connection is closed without an answer. */
+export type Around = (
+  service: string,
+  request: GatewayRequest,
+  perform: () => Promise<Answer>,
+) => Promise<Answer | undefined>;
+
 export type Service = (request: GatewayRequest) => Promise<Answer>;
 
 export interface Gateway {
@@ -36,11 +43,15 @@ const maximumBody = 16 * 1024 * 1024;
  * emulator (dynalite throws on it, and would take this process down).
  *
  * @param services by the name in the credential scope (`sqs`, `dynamodb`, ...); may be filled after the start
+ * @param around what stands between a request that is let in and its service
  */
-export async function startGateway(services: ReadonlyMap<string, Service>): Promise<Gateway> {
+export async function startGateway(
+  services: ReadonlyMap<string, Service>,
+  around: Around = (_service, _request, perform) => perform(),
+): Promise<Gateway> {
   const server = createServer((request, response) => {
-    void serve(request, services).then(
-      (answer) => end(response, answer),
+    void serve(request, services, around).then(
+      (answer) => (answer === undefined ? request.socket.destroy() : end(response, answer)),
       (error: unknown) => {
         // A client that went away hears nothing; whatever else is ours to answer for.
         if (!request.destroyed || request.complete) end(response, failed(request, error));
@@ -63,7 +74,11 @@ export async function startGateway(services: ReadonlyMap<string, Service>): Prom
   };
 }
 
-async function serve(request: IncomingMessage, services: ReadonlyMap<string, Service>): Promise<Answer> {
+async function serve(
+  request: IncomingMessage,
+  services: ReadonlyMap<string, Service>,
+  around: Around,
+): Promise<Answer | undefined> {
   const { headers, method = 'GET', url = '/' } = request;
   const credential = credentialOf(headers);
   const refuse = (status: number, code: string, message: string): Answer =>
@@ -94,7 +109,8 @@ async function serve(request: IncomingMessage, services: ReadonlyMap<string, Ser
   if (service === undefined) {
     return refuse(501, 'NotImplemented', `The embedded cloud has no service "${name}".`);
   }
-  return service({ method, url, headers, body, accessKeyId: credential?.accessKeyId });
+  const asked = { method, url, headers, body, accessKeyId: credential?.accessKeyId };
+  return around(name, asked, () => service(asked));
 }
 
 /** Whether an anonymous request asks for one object and nothing else (no listing, none of an emulator's own pages). */

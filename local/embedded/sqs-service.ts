@@ -22,12 +22,12 @@ const deleteMessageBatch = z.object({ Entries: z.array(deleteMessage.extend({ Id
 const deletedBatch = z.object({ Successful: z.array(z.object({ Id: z.string() })).optional() });
 
 /**
- * SQS as fauxqs does it, with what it lacks: SenderId is the access key id that sent the message, and queue URLs point
- * to the gateway, also when they are what a client calls.
+ * SQS as fauxqs does it, with what it lacks: SenderId is the access key id that sent the message, a dead letter has a
+ * DeadLetterQueueSourceArn, and queue URLs point to the gateway, also when they are what a client calls.
  *
  * @param endpoint the gateway's
  */
-export function sqsService(fauxqs: Service, endpoint: string): Service {
+export function sqsService(fauxqs: Service, endpoint: string, region: string): Service {
   const senders = new Senders();
 
   return async (request) => {
@@ -39,11 +39,12 @@ export function sqsService(fauxqs: Service, endpoint: string): Service {
     switch (target.replace(/^AmazonSQS\./, '')) {
       case 'SendMessage':
       case 'SendMessageBatch': {
-        const { answer } = await senders.during(request.accessKeyId ?? 'anonymous', noteIds(call()));
+        const origin = { senderId: request.accessKeyId ?? 'anonymous', queueUrl: queueUrlOf(request) };
+        const { answer } = await senders.during(origin, noteIds(call()));
         return answer;
       }
       case 'ReceiveMessage':
-        return setSenderIds(await call(), senders);
+        return setOrigins(await call(), senders, queueUrlOf(request), region);
       case 'DeleteMessage':
       case 'DeleteMessageBatch': {
         const answer = await call();
@@ -68,15 +69,34 @@ async function noteIds(answered: Promise<Answer>): Promise<{ answer: Answer; mes
   return { answer, messageIds: [...messages, ...(message === undefined ? [] : [message])].map((one) => one.MessageId) };
 }
 
-async function setSenderIds(answer: Answer, senders: Senders): Promise<Answer> {
+const addressed = z.object({ QueueUrl: z.string() });
+
+/** Of a request to one queue; what fauxqs refuses may have none. */
+function queueUrlOf({ body }: GatewayRequest): string {
+  return addressed.safeParse(body.length === 0 ? undefined : JSON.parse(body.toString())).data?.QueueUrl ?? '';
+}
+
+/** A queue URL ends in the account id and the queue's name. */
+const queueArnOf = (queueUrl: string, region: string): string =>
+  ['arn:aws:sqs', region, ...new URL(queueUrl).pathname.split('/').slice(-2)].join(':');
+
+async function setOrigins(answer: Answer, senders: Senders, queueUrl: string, region: string): Promise<Answer> {
   const content = received.safeParse(contentOf(answer)).data;
   if (content?.Messages === undefined) return answer;
   const messages = await Promise.all(
     content.Messages.map(async (message) => {
-      const senderId = await senders.of(message.MessageId, message.ReceiptHandle);
+      const origin = await senders.of(message.MessageId, message.ReceiptHandle);
       // Only where it was asked for: fauxqs has put its own constant there.
-      if (senderId === undefined || message.Attributes?.['SenderId'] === undefined) return message;
-      return { ...message, Attributes: { ...message.Attributes, SenderId: senderId } };
+      if (origin === undefined || message.Attributes?.['SenderId'] === undefined) return message;
+      const isDeadLetter = new URL(origin.queueUrl).pathname !== new URL(queueUrl).pathname;
+      return {
+        ...message,
+        Attributes: {
+          ...message.Attributes,
+          SenderId: origin.senderId,
+          ...(isDeadLetter ? { DeadLetterQueueSourceArn: queueArnOf(origin.queueUrl, region) } : {}),
+        },
+      };
     }),
   );
   return withContent(answer, { ...content, Messages: messages });

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { FunctionError, InvocationOutcome } from './protocol.ts';
 import type { Exit, RuntimeEvent } from './runtime-process.ts';
 import { RuntimeProcess } from './runtime-process.ts';
@@ -36,6 +36,8 @@ const defaultInitLimit = 10_000;
  * invocation gets a new one.
  */
 export class ExecutionEnvironment {
+  /** Its session token: at AWS, too, every environment has credentials of its own, so a call tells who makes it. */
+  readonly id = randomUUID();
   readonly #configuration: FunctionConfiguration;
   readonly #surroundings: Surroundings;
   #runtime: RuntimeProcess | undefined;
@@ -61,6 +63,7 @@ export class ExecutionEnvironment {
     return outcome;
   }
 
+  /** SIGKILL, to its process and all that it started; resolves when that has ended. */
   async kill(): Promise<void> {
     await this.#runtime?.kill();
   }
@@ -143,6 +146,7 @@ export class ExecutionEnvironment {
       AWS_LAMBDA_LOG_GROUP_NAME: `/aws/lambda/${functionName}`,
       AWS_LAMBDA_LOG_STREAM_NAME: `${day}/[$LATEST]${randomBytes(16).toString('hex')}`,
       AWS_REGION: region,
+      AWS_SESSION_TOKEN: this.id,
       LAMBDA_TASK_ROOT: taskRoot,
       LANG: 'en_US.UTF-8',
       PATH: '/usr/local/bin:/usr/bin:/bin',

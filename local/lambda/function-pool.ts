@@ -35,6 +35,11 @@ export class FunctionPool {
     return this.#all.flatMap((environment) => environment.pid ?? []);
   }
 
+  /** The environment that this session token belongs to. */
+  environment(id: string): ExecutionEnvironment | undefined {
+    return this.#all.find((environment) => environment.id === id);
+  }
+
   /** Lets running invocations end (at their timeout at the latest), then kills every environment. */
   async stop(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);

@@ -5,10 +5,11 @@ export type FaultName =
   | 'busy'
   | 'session-lost'
   | 'device-removed'
+  | 'down'
   | 'reply-lost'
   | 'corrupt'
-  | 'crash'
-  | 'crash-after'
+  | 'crash-before-sign'
+  | 'crash-after-sign'
   | 'slow'
   | 'hang-initialize';
 
@@ -18,13 +19,24 @@ export interface Fault {
   readonly count: number;
   /** For `slow` and `hang-initialize`. */
   readonly milliseconds?: number;
+  /** Not every time that it could happen, but as often as this, drawn from a seed; without it, every time. */
+  readonly chance?: {
+    /** From 0 to 1, to the millionth. */
+    readonly probability: number;
+    /** The generator's state, any 64 bits; each draw moves it on. */
+    readonly state: bigint;
+  };
 }
+
+const million = 1_000_000;
 
 /** Replaces the faults file in one step, so that no call sees half of it. No faults: an empty file. */
 export function writeFaults(path: string, faults: readonly Fault[]): void {
-  const lines = faults.map(({ fault, count, milliseconds }) => {
+  const lines = faults.map(({ fault, count, milliseconds, chance }) => {
     if (!Number.isInteger(count) || count < -1) throw new RangeError(`Not a count of faults: ${count}`);
-    return `${fault} ${count} ${milliseconds ?? 0}\n`;
+    const words: (string | number | bigint)[] = [fault, count, milliseconds ?? 0];
+    if (chance !== undefined) words.push(Math.round(chance.probability * million), chance.state);
+    return `${words.join(' ')}\n`;
   });
   const written = `${path}.${process.pid}`;
   writeFileSync(written, lines.join(''), { mode: 0o600 });
@@ -37,7 +49,9 @@ export function readFaults(path: string): Fault[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const [fault, count, milliseconds] = line.split(' ');
-      return { fault: fault as FaultName, count: Number(count), milliseconds: Number(milliseconds) };
+      const [fault, count, milliseconds, partsPerMillion, state] = line.split(' ');
+      const common = { fault: fault as FaultName, count: Number(count), milliseconds: Number(milliseconds) };
+      if (partsPerMillion === undefined || state === undefined) return common;
+      return { ...common, chance: { probability: Number(partsPerMillion) / million, state: BigInt(state) } };
     });
 }

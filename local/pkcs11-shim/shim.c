@@ -73,8 +73,9 @@ static CK_MECHANISM_TYPE mechanism_of(CK_SESSION_HANDLE session) {
 
 /* --- faults --- */
 
-static const char *const known_faults[] = {"busy",        "session-lost",    "device-removed",  "crash", "slow",
-                                           "reply-lost",  "corrupt",         "crash-after",     "hang-initialize"};
+static const char *const known_faults[] = {"busy",       "session-lost", "device-removed",    "down",
+                                           "slow",       "corrupt",      "crash-before-sign", "crash-after-sign",
+                                           "reply-lost", "hang-initialize"};
 
 static int is_known(const char *name) {
   for (size_t i = 0; i < sizeof known_faults / sizeof *known_faults; i++)
@@ -90,9 +91,17 @@ static int overwrite(int descriptor, const char *text, size_t length) {
   return pwrite(descriptor, text, length, 0) == (ssize_t)length && ftruncate(descriptor, (off_t)length) == 0;
 }
 
+/* SplitMix64 (Sebastiano Vigna, public domain): the next number, and the state moved on. */
+static unsigned long long split_mix_64(unsigned long long *state) {
+  unsigned long long z = (*state += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31);
+}
+
 /*
  * Take one of the named fault from the faults file, under a lock, so that a count of 1 is one fault however many
- * processes sign. `milliseconds` gets the line's third word, 0 without one.
+ * processes sign, and a seed is one sequence of draws. `milliseconds` gets the line's third word, 0 without one.
  */
 static enum consumed consume(const char *name, long *milliseconds) {
   const char *path = getenv("PKCS11_SHIM_FAULTS");
@@ -121,22 +130,34 @@ static enum consumed consume(const char *name, long *milliseconds) {
     char fault[32];
     long count;
     long wait = 0;
+    unsigned long parts_per_million = 0;
+    unsigned long long state = 0;
     if (*line == '\0') continue;
-    if (sscanf(line, "%31s %ld %ld", fault, &count, &wait) < 2 || !is_known(fault) || count < -1 || wait < 0) {
-      complain("not a line of a faults file (FAULT COUNT [MILLISECONDS])", line);
+    int words = sscanf(line, "%31s %ld %ld %lu %llu", fault, &count, &wait, &parts_per_million, &state);
+    if (words < 2 || words == 4 || !is_known(fault) || count < -1 || wait < 0) {
+      complain("not a line of a faults file (FAULT COUNT [MILLISECONDS [PARTS_PER_MILLION STATE]])", line);
       close(descriptor);
       return FAULT_UNREADABLE;
     }
     if (result == FAULT_ABSENT && count != 0 && strcmp(fault, name) == 0) {
-      result = FAULT_PRESENT;
-      *milliseconds = wait;
-      if (count > 0) {
-        count--;
+      int falls = 1;
+      if (words == 5) {
+        falls = split_mix_64(&state) % 1000000 < parts_per_million;
         changed = 1;
       }
+      if (falls) {
+        result = FAULT_PRESENT;
+        *milliseconds = wait;
+        if (count > 0) {
+          count--;
+          changed = 1;
+        }
+      }
     }
-    int written =
-        snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld\n", fault, count, wait);
+    int written = words == 5 ? snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld %lu %llu\n", fault,
+                                        count, wait, parts_per_million, state)
+                             : snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld\n", fault,
+                                        count, wait);
     if (written < 0 || (size_t)written >= sizeof after - after_length) {
       complain("the faults file is too long", NULL);
       close(descriptor);
@@ -186,6 +207,41 @@ static int record(CK_MECHANISM_TYPE mechanism, const CK_BYTE *data, CK_ULONG dat
 
 /* --- the functions that stand in for the real ones --- */
 
+/* CKR_OK where the HSM can be reached. */
+static CK_RV reach(void) {
+  long milliseconds = 0;
+  switch (consume("down", &milliseconds)) {
+    case FAULT_UNREADABLE: return CKR_GENERAL_ERROR;
+    case FAULT_PRESENT: return CKR_DEVICE_REMOVED;
+    case FAULT_ABSENT: break;
+  }
+  return CKR_OK;
+}
+
+#define PARAMETERS_1 CK_ULONG a
+#define PARAMETERS_2 PARAMETERS_1, CK_ULONG b
+#define PARAMETERS_3 PARAMETERS_2, CK_ULONG c
+#define PARAMETERS_4 PARAMETERS_3, CK_ULONG d
+#define PARAMETERS_5 PARAMETERS_4, CK_ULONG e
+#define PARAMETERS_6 PARAMETERS_5, CK_ULONG f
+#define PARAMETERS_8 PARAMETERS_6, CK_ULONG g, CK_ULONG h
+#define ARGUMENTS_1 a
+#define ARGUMENTS_2 ARGUMENTS_1, b
+#define ARGUMENTS_3 ARGUMENTS_2, c
+#define ARGUMENTS_4 ARGUMENTS_3, d
+#define ARGUMENTS_5 ARGUMENTS_4, e
+#define ARGUMENTS_6 ARGUMENTS_5, f
+#define ARGUMENTS_8 ARGUMENTS_6, g, h
+
+/* For each function of the list: the real one, unless the HSM is down. */
+#define PASS_ON(name, arguments)                                                                                       \
+  static CK_RV pass_on_##name(PARAMETERS_##arguments) {                                                                \
+    CK_RV value = reach();                                                                                             \
+    if (value != CKR_OK) return value;                                                                                 \
+    return ((CK_RV(*)(PARAMETERS_##arguments))real_list.functions[INDEX_##name])(ARGUMENTS_##arguments);               \
+  }
+CRYPTOKI_FUNCTIONS(PASS_ON)
+
 static CK_RV shim_initialize(void *arguments) {
   long milliseconds = 0;
   switch (consume("hang-initialize", &milliseconds)) {
@@ -193,7 +249,7 @@ static CK_RV shim_initialize(void *arguments) {
     case FAULT_PRESENT: wait_milliseconds(milliseconds); break;
     case FAULT_ABSENT: break;
   }
-  return ((C_Initialize_function)real_list.functions[INDEX_C_INITIALIZE])(arguments);
+  return pass_on_C_Initialize((CK_ULONG)arguments);
 }
 
 /*
@@ -208,25 +264,29 @@ static CK_RV shim_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, 
                   {"session-lost", CKR_SESSION_HANDLE_INVALID},
                   {"device-removed", CKR_DEVICE_REMOVED}};
   long milliseconds = 0;
+  CK_RV reached = reach();
+  if (reached != CKR_OK) return reached;
   for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
     enum consumed fault = consume(refusals[i].name, &milliseconds);
     if (fault == FAULT_UNREADABLE) return CKR_GENERAL_ERROR;
     if (fault == FAULT_PRESENT) return refusals[i].value;
   }
-  enum consumed crash = consume("crash", &milliseconds);
+  enum consumed crash = consume("crash-before-sign", &milliseconds);
   if (crash == FAULT_UNREADABLE) return CKR_GENERAL_ERROR;
   if (crash == FAULT_PRESENT) raise(SIGKILL);
   if (mechanism && !remember_mechanism(session, mechanism->mechanism)) return CKR_HOST_MEMORY;
-  return ((C_SignInit_function)real_list.functions[INDEX_C_SIGN_INIT])(session, mechanism, key);
+  return ((C_SignInit_function)real_list.functions[INDEX_C_SignInit])(session, mechanism, key);
 }
 
 static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_length, CK_BYTE *signature,
                        CK_ULONG *signature_length) {
-  C_Sign_function real = (C_Sign_function)real_list.functions[INDEX_C_SIGN];
+  C_Sign_function real = (C_Sign_function)real_list.functions[INDEX_C_Sign];
   /* A question for the length of the signature makes none. */
   if (!signature) return real(session, data, data_length, signature, signature_length);
 
   long milliseconds = 0;
+  CK_RV reached = reach();
+  if (reached != CKR_OK) return reached;
   enum consumed slow = consume("slow", &milliseconds);
   if (slow == FAULT_PRESENT) wait_milliseconds(milliseconds);
 
@@ -237,7 +297,7 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_l
     return CKR_FUNCTION_FAILED;
   }
 
-  enum consumed crash_after = consume("crash-after", &milliseconds);
+  enum consumed crash_after = consume("crash-after-sign", &milliseconds);
   if (crash_after == FAULT_PRESENT) raise(SIGKILL);
   enum consumed reply_lost = consume("reply-lost", &milliseconds);
   enum consumed corrupt = consume("corrupt", &milliseconds);
@@ -280,14 +340,19 @@ static CK_RV load(void) {
 
   real_list = *list;
   shim_list = *list;
-  shim_list.functions[INDEX_C_INITIALIZE] = (any_function)shim_initialize;
-  shim_list.functions[INDEX_C_SIGN_INIT] = (any_function)shim_sign_init;
-  shim_list.functions[INDEX_C_SIGN] = (any_function)shim_sign;
-  shim_list.functions[INDEX_C_SIGN_UPDATE] = (any_function)shim_not_supported;
-  shim_list.functions[INDEX_C_SIGN_FINAL] = (any_function)shim_not_supported;
-  shim_list.functions[INDEX_C_SIGN_RECOVER_INIT] = (any_function)shim_not_supported;
-  shim_list.functions[INDEX_C_SIGN_RECOVER] = (any_function)shim_not_supported;
-  shim_list.functions[INDEX_C_SIGN_ENCRYPT_UPDATE] = (any_function)shim_not_supported;
+#define STAND_IN(name, arguments) shim_list.functions[INDEX_##name] = (any_function)pass_on_##name;
+  CRYPTOKI_FUNCTIONS(STAND_IN)
+#undef STAND_IN
+  /* What the library does within this process: a caller that gives up can clear it away, HSM or no HSM. */
+  shim_list.functions[INDEX_C_Finalize] = real_list.functions[INDEX_C_Finalize];
+  shim_list.functions[INDEX_C_Initialize] = (any_function)shim_initialize;
+  shim_list.functions[INDEX_C_SignInit] = (any_function)shim_sign_init;
+  shim_list.functions[INDEX_C_Sign] = (any_function)shim_sign;
+  shim_list.functions[INDEX_C_SignUpdate] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SignFinal] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SignRecoverInit] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SignRecover] = (any_function)shim_not_supported;
+  shim_list.functions[INDEX_C_SignEncryptUpdate] = (any_function)shim_not_supported;
   return CKR_OK;
 }
 
@@ -298,7 +363,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {
   if (!list) return CKR_ARGUMENTS_BAD;
   pthread_once(&once, load_once);
   if (load_result != CKR_OK) return load_result;
-  shim_list.functions[INDEX_C_GET_FUNCTION_LIST] = (any_function)C_GetFunctionList;
+  shim_list.functions[INDEX_C_GetFunctionList] = (any_function)C_GetFunctionList;
   *list = &shim_list;
   return CKR_OK;
 }

@@ -16,8 +16,16 @@ import {
   DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
+  UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import { DisableKeyCommand, EnableKeyCommand, KMSClient } from '@aws-sdk/client-kms';
+import {
+  CancelKeyDeletionCommand,
+  CreateKeyCommand,
+  DisableKeyCommand,
+  EnableKeyCommand,
+  KMSClient,
+  ScheduleKeyDeletionCommand,
+} from '@aws-sdk/client-kms';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createLocalCanary } from '../../local/ca/canary.ts';
@@ -26,7 +34,7 @@ import type { Gateway } from '../../local/embedded/gateway.ts';
 import { writeFaults } from '../../local/pkcs11-shim/faults.ts';
 import { readRecord } from '../../local/pkcs11-shim/record.ts';
 import { readInstalled } from '../../local/setup/installed.ts';
-import { assess } from '../../shared/cluster/assess.ts';
+import { assess, gaugeName } from '../../shared/cluster/assess.ts';
 import {
   type CanaryRecord,
   canaryPinPurpose,
@@ -65,7 +73,7 @@ interface RunningStub {
 let stubProcess: ChildProcess;
 let stub: RunningStub;
 let dynamoDB: Gateway;
-let clients: Pick<Sources, 'dynamoDB' | 'cloudHsm' | 'kms'>;
+let clients: Required<Pick<Sources, 'dynamoDB' | 'cloudHsm' | 'kms'>>;
 let record: CanaryRecord;
 let canaryPin: string;
 let signer: CanarySigner;
@@ -177,12 +185,19 @@ afterEach(async () => {
   await admin('custom-key-store', { connectionState: 'CONNECTED' });
 });
 
+interface Changes extends Partial<Omit<Sources, 'cloudHsm'>> {
+  readonly cloudHsm?: 'absent';
+}
+
 /** A signature on a busy machine may take longer than one in production should. */
 const patient: Thresholds = { ...readThresholds({}), canarySignWarningMilliseconds: 60_000 };
 
-async function look(changes: Partial<Sources> = {}, thresholds: Partial<Thresholds> = {}) {
+async function look({ cloudHsm, ...changes }: Changes = {}, thresholds: Partial<Thresholds> = {}) {
+  const { dynamoDB: table, kms } = clients;
   const sources: Sources = {
-    ...clients,
+    dynamoDB: table,
+    kms,
+    ...(cloudHsm === 'absent' ? {} : { cloudHsm: clients.cloudHsm }),
     issuersTable,
     region,
     stage,
@@ -434,7 +449,12 @@ describe('the canary row', () => {
     expect(found.map(brief)).toEqual([
       ['described', 'critical', expect.stringContaining('canary row'), expect.stringContaining(canaryRowKey(region))],
     ]);
-    expect(measurements.map(({ name }) => name)).toEqual(['DescribedFinding', 'IssuerExpiryFinding', 'IssuerDaysLeft']);
+    expect(measurements.map(({ name }) => name)).toEqual([
+      'DescribedFinding',
+      'IssuerExpiryFinding',
+      'IssuerDaysLeft',
+      'IssuerKeyFinding',
+    ]);
   });
 
   it('lacks an attribute', async () => {
@@ -511,12 +531,131 @@ describe('another issuer', () => {
       new GetItemCommand({ TableName: issuersTable, Key: { issuerId: { S: 'devices' } } }),
     );
     const { clusterId: _, ...item } = row.Item ?? {};
-    const signerUri = { S: 'awskms:key-id=1234abcd-12ab-34cd-56ef-1234567890ab' };
+    const { KeyMetadata: created } = await clients.kms.send(signingKey());
+    const signerUri = { S: `awskms:key-id=${created?.Arn}` };
     const command = new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key, signerUri } });
     await clients.dynamoDB.send(command);
     expect(await findings()).toEqual([]);
     await clients.dynamoDB.send(new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key } }));
     expect(await findings()).toEqual([['issuer-cluster', 'critical', 'odd', 'no cluster']]);
+  });
+});
+
+const signingKey = () => new CreateKeyCommand({ KeyUsage: 'SIGN_VERIFY', KeySpec: 'ECC_NIST_P256' });
+
+describe('an issuer whose key is in KMS', () => {
+  let keyArn: string;
+  const keyId = () => ({ KeyId: keyArn });
+
+  /** As the one that is there, but with its key in KMS; the ids are of the row, not of the key. */
+  async function put(issuerId: string, signerUri: string, state: Issuer['state'] = 'active'): Promise<void> {
+    const issuer = await new Issuers(clients.dynamoDB, issuersTable).read('devices');
+    if (issuer === undefined) throw new Error('There is no issuer.');
+    const { clusterId: _, ...others } = issuer;
+    await new Issuers(clients.dynamoDB, issuersTable).add({ ...others, issuerId, state, signerUri });
+    onTestFinished(async () => {
+      const Key = { issuerId: { S: issuerId } };
+      await clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key }));
+    });
+  }
+
+  beforeAll(async () => {
+    const { KeyMetadata: created } = await clients.kms.send(signingKey());
+    keyArn = created?.Arn ?? '';
+  });
+
+  it('is found to have a key that is disabled, until it is enabled', async () => {
+    await put('kms', `awskms:key-id=${keyArn}`);
+    expect(await findings()).toEqual([]);
+    await clients.kms.send(new DisableKeyCommand(keyId()));
+    const assessment = await look();
+    expect(assessment.findings.map(brief)).toEqual([['issuer-key', 'critical', 'kms', 'Disabled']]);
+    expect(gaugesOf(assessment)).toEqual({ 'issuer-key': 2 });
+    await clients.kms.send(new EnableKeyCommand(keyId()));
+    expect(await findings()).toEqual([]);
+  });
+
+  it('is found to have a key that KMS is going to delete, and when, until that is cancelled', async () => {
+    await put('kms', `awskms:key-id=${keyArn}`);
+    const command = new ScheduleKeyDeletionCommand({ ...keyId(), PendingWindowInDays: 7 });
+    const { DeletionDate: date } = await clients.kms.send(command);
+    expect(await findings()).toEqual([['issuer-key', 'critical', 'kms', `PendingDeletion, on ${date?.toISOString()}`]]);
+    await clients.kms.send(new CancelKeyDeletionCommand(keyId()));
+    expect(await findings()).toEqual([['issuer-key', 'critical', 'kms', 'Disabled']]);
+    await clients.kms.send(new EnableKeyCommand(keyId()));
+    expect(await findings()).toEqual([]);
+  });
+
+  it('hides no other issuer, and is hidden by none', async () => {
+    await put('kms', `awskms:key-id=${keyArn}`);
+    await put('none', 'awskms:key-id=1234abcd-12ab-34cd-56ef-1234567890ab');
+    await put('elsewhere', `awskms:key-id=${keyArn.replace(region, 'eu-west-1')}`);
+    await put('unreadable', 'awskms:key-id=alias/devices');
+    await put('symmetric', `awskms:key-id=${stub.sealingKeyArn}`);
+    await put('retired', 'awskms:key-id=alias/devices', 'retired');
+    const found = await findings();
+    expect(found.toSorted(([, , one], [, , other]) => String(one).localeCompare(String(other)))).toEqual([
+      ['issuer-key', 'critical', 'elsewhere', expect.stringContaining('is in eu-west-1, the stage in eu-central-1')],
+      ['issuer-key', 'critical', 'none', expect.stringMatching(/^absent: NotFoundException/)],
+      ['issuer-key', 'critical', 'symmetric', 'ENCRYPT_DECRYPT'],
+      ['issuer-key', 'critical', 'unreadable', expect.stringContaining('an alias can be moved')],
+    ]);
+  });
+
+  it('whose key nobody may describe is critical', async () => {
+    await put('kms', `awskms:key-id=${keyArn}`);
+    const operation = 'TrentService.DescribeKey';
+    await admin('faults', { faults: [{ operation, code: 'AccessDeniedException', count: 20 }] });
+    expect(await findings()).toEqual([
+      ['issuer-key', 'critical', 'kms', expect.stringMatching(/^denied: AccessDeniedException/)],
+    ]);
+  });
+
+  describe('in a stage without CloudHSM', () => {
+    const ofSuchAStage = ['described', 'issuer-expiry', 'issuer-cluster', 'issuer-key'];
+
+    it('is all there is to look at', async () => {
+      await put('kms', `awskms:key-id=${keyArn}`);
+      const { dynamoDB: table } = clients;
+      const Key = { issuerId: { S: 'devices' } };
+      const retire = (to: string) =>
+        table.send(
+          new UpdateItemCommand({
+            TableName: issuersTable,
+            Key,
+            UpdateExpression: 'SET #state = :state',
+            ExpressionAttributeNames: { '#state': 'state' },
+            ExpressionAttributeValues: { ':state': { S: to } },
+          }),
+        );
+      await retire('retired');
+      onTestFinished(() => retire('active').then(() => undefined));
+      // Nor does it ask: of the canary row, the cluster or the key store, which would all be found wanting.
+      await admin('custom-key-store', { connectionState: 'DISCONNECTED' });
+      await admin('backups', { backups: [] });
+      const { findings: found, measurements } = await look({ cloudHsm: 'absent' });
+      expect(found).toEqual([]);
+      expect(measurements.map(({ name }) => name).toSorted()).toEqual(
+        [...ofSuchAStage.map(gaugeName), 'IssuerDaysLeft'].toSorted(),
+      );
+      expect(measurements.filter(({ name, value }) => name.endsWith('Finding') && value !== 0)).toEqual([]);
+      await clients.kms.send(new DisableKeyCommand(keyId()));
+      expect(await findings({ cloudHsm: 'absent' })).toEqual([['issuer-key', 'critical', 'kms', 'Disabled']]);
+      await clients.kms.send(new EnableKeyCommand(keyId()));
+    });
+
+    it('does not make up for one whose key is in a cluster', async () => {
+      await put('kms', `awskms:key-id=${keyArn}`);
+      expect(await findings({ cloudHsm: 'absent' })).toEqual([
+        ['issuer-cluster', 'critical', 'devices', stub.clusterId],
+      ]);
+    });
+
+    it('is missed when the issuers table cannot be read', async () => {
+      const { findings: found, measurements } = await look({ cloudHsm: 'absent', issuersTable: 'another' });
+      expect(found.map(brief).map(([rule, severity]) => [rule, severity])).toEqual([['described', 'critical']]);
+      expect(measurements.map(({ name }) => name)).toEqual([gaugeName('described')]);
+    });
   });
 });
 
@@ -561,7 +700,7 @@ describe('the function', () => {
   });
 
   /** Loads the bundle and calls its handler, in a process of its own. */
-  async function invoke(changes: Record<string, string> = {}) {
+  async function invoke(changes: Record<string, string | undefined> = {}) {
     const script = `
       const { handler } = await import(${JSON.stringify(join(bundles, 'index.mjs'))});
       const answer = await handler();
@@ -582,6 +721,7 @@ describe('the function', () => {
         AWS_ENDPOINT_URL_CLOUDWATCH: `http://127.0.0.1:${(cloudWatch.address() as AddressInfo).port}`,
         ISSUERS_TABLE: issuersTable,
         PKCS11_LIBRARY: tokens.library,
+        SEALING_KEY_ARN: stub.sealingKeyArn,
         STAGE: stage,
         ...changes,
       },
@@ -603,13 +743,32 @@ describe('the function', () => {
     expect(lines.at(-1)).toMatchObject({ answer: { findings: [{ rule: 'backup-age', severity: 'critical' }] } });
     expect(output).toContain('"message":"finding"');
     expect(published).toHaveLength(1);
-    expect(published[0]?.Namespace).toBe('Mintmark');
+    expect(published[0]?.Namespace).toBe(`Mintmark/${stage}`);
     const data = published[0]?.MetricData ?? [];
     expect(data).toHaveLength(rules.length + 5);
     for (const { Dimensions } of data) expect(Dimensions).toEqual([{ Name: 'Stage', Value: stage }]);
     const valueOf = (name: string) => data.find(({ MetricName }) => MetricName === name)?.Value;
     expect([valueOf('BackupAgeFinding'), valueOf('SigningCanaryFinding'), valueOf('HsmCount')]).toEqual([2, 0, 3]);
     expect(valueOf('BackupAgeHours')).toBeCloseTo(31, 1);
+  });
+
+  it('looks at no cluster in a stage without CloudHSM', async () => {
+    published.length = 0;
+    await admin('backups', { backups: [{ ageSeconds: 31 * hour }] });
+    const { code, stdout, output } = await invoke({ SEALING_KEY_ARN: '' });
+    expect(code, output).toBe(0);
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toMatchObject({
+      answer: { findings: [{ rule: 'issuer-cluster', severity: 'critical', subject: 'devices' }] },
+    });
+    const names = published.flatMap(({ MetricData }) => MetricData.map(({ MetricName }) => MetricName));
+    expect(names).toContain('IssuerKeyFinding');
+    expect(names).not.toContain('BackupAgeFinding');
+  });
+
+  it('is told whether the stage has CloudHSM', async () => {
+    const { code, output } = await invoke({ SEALING_KEY_ARN: undefined });
+    expect(code).not.toBe(0);
+    expect(output).toContain('SEALING_KEY_ARN is not set');
   });
 
   it('fails when nobody hears it', async () => {

@@ -1,20 +1,20 @@
-import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificatePem } from '../../shared/issuance/certificate.ts';
+import { Revocations } from '../../shared/ledger/revocations.ts';
 import { generateEcKey, makeCsr } from '../fixtures/csr/make.ts';
 import { TestCloud } from '../support/embedded-cloud.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { until } from '../support/embedded-until.ts';
+import { MintmarkCommand } from '../support/mintmark-command.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
-const command = fileURLToPath(new URL('../../local/setup/mintmark.mjs', import.meta.url));
 const key = generateEcKey('P-256');
 const folder = temporaryFolder('cli');
 
@@ -24,36 +24,10 @@ beforeAll(async () => {
 });
 afterAll(() => cloud.stop());
 
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** What the command's process has of the environment, and nothing of this one's AWS settings. */
-const environment = (over: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv => ({
-  PATH: process.env['PATH'],
-  HOME: folder,
-  AWS_EC2_METADATA_DISABLED: 'true',
-  ...cloud.local.cloud.environment,
-  ...over,
-});
-
-function start(args: readonly string[], over?: Readonly<Record<string, string>>) {
-  return spawn(process.execPath, [command, ...args], { env: environment(over), stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-async function run(args: readonly string[], over?: Readonly<Record<string, string>>): Promise<Ended> {
-  const child = start(args, over);
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: code as number | null, stdout, stderr };
-}
-
-/** With --json: stdout is one JSON value whatever happens. */
-async function json(...args: readonly string[]): Promise<{ readonly code: number | null; readonly value: unknown }> {
-  const { code, stdout } = await run([...args, '--json']);
-  return { code, value: JSON.parse(stdout) as unknown };
-}
+/** What the command's process has of the environment besides what every one has. */
+const mintmark = new MintmarkCommand(() => ({ HOME: folder, ...cloud.local.cloud.environment }));
+const run = mintmark.run.bind(mintmark);
+const json = mintmark.json.bind(mintmark);
 
 function file(name: string, content: string | Uint8Array): string {
   const path = join(folder, name);
@@ -83,7 +57,7 @@ describe('request', () => {
     const derId = await cloud.newDevice('der');
     const der = file(`${derId}.der`, makeCsr(key, { subject: `/CN=${derId}` }));
     const out = join(folder, 'new', 'out');
-    const ended = await run(['request', pem.path, der, '--out', out]);
+    const ended = await run(['request', pem.path, der, '--fleet', 'doors-north', '--out', out]);
     expect(ended).toMatchObject({ code: 0 });
     expect(ended.stdout).toContain('2 issued');
     expect(ended.stderr).toContain('2/2 answered');
@@ -107,6 +81,86 @@ describe('request', () => {
     expect(two?.serialNumber).toBe(one?.serialNumber);
     expect(other?.requestId).toBe('second');
     expect(other?.serialNumber).not.toBe(one?.serialNumber);
+  });
+
+  it('never writes over a key: refused before anything is sent', async () => {
+    const { deviceId, path } = await registered('kept');
+    const kept = file(`${deviceId}.pem`, key);
+    expect(await run(['request', path, '--out', folder])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`${deviceId}.pem: It is there already`),
+    });
+    expect(readFileSync(kept, 'utf8')).toBe(key);
+    expect((await json('certificates', 'list', '--device', deviceId)).value).toMatchObject({ certificates: [] });
+  });
+
+  it('a certificate that was there is told as such; --again makes another, once for each label', async () => {
+    const { path } = await registered('renewed');
+    const ask = async (...args: readonly string[]) => {
+      const { code, value } = await json('request', path, '--wait', ...args);
+      expect(code).toBe(0);
+      return (value as { requests: { serialNumber: string; stoodAlready: boolean; issuedAt: string }[] }).requests[0];
+    };
+    const [first, second, again, twice] = [
+      await ask(),
+      await ask(),
+      await ask('--again', '1'),
+      await ask('--again', '1'),
+    ];
+    expect(first).toMatchObject({
+      stoodAlready: false,
+      issuedAt: expect.stringMatching(/Z$/),
+      notAfter: expect.anything(),
+    });
+    expect(second).toEqual({ ...first, messageId: expect.anything(), stoodAlready: true });
+    expect(again?.serialNumber).not.toBe(first?.serialNumber);
+    expect(twice).toMatchObject({ serialNumber: again?.serialNumber, stoodAlready: true });
+  });
+
+  it('a certificate that is revoked or has expired is no success, and is not written', async () => {
+    const { dynamoDB } = cloud.local.clients;
+    const revocations = new Revocations(dynamoDB, cloud.local.cloud.resources['RevocationsTable']?.ref ?? '');
+    const { deviceId, path } = await registered('dead');
+    const ask = ['request', path, '--out', join(folder, 'dead')];
+    const [{ value }] = [await json('request', path, '--wait')];
+    const [{ requestId, serialNumber }] = (value as { requests: [{ requestId: string; serialNumber: string }] })
+      .requests;
+    await dynamoDB.send(
+      new UpdateItemCommand({
+        TableName: cloud.local.cloud.resources['IssuanceTable']?.ref,
+        Key: { deviceId: { S: deviceId }, requestId: { S: requestId } },
+        UpdateExpression: 'SET notAfter = :past',
+        ExpressionAttributeValues: { ':past': { S: '2026-01-01T00:00:00.000Z' } },
+      }),
+    );
+    const expired = await run(ask);
+    expect(expired).toMatchObject({ code: 1, stdout: expect.stringContaining('expired at 2026-01-01T00:00:00Z') });
+    expect(expired.stdout).toContain('--again <label>');
+    const { value: row } = await json('certificates', 'show', '--serial', serialNumber);
+    const { crlShard } = (row as { certificate: { crlShard: number } }).certificate;
+    await revocations.revokeAbandoned({ issuerId: 'devices', serialNumber, crlShard }, Date.now());
+    expect(await json(...ask)).toMatchObject({
+      code: 1,
+      value: { requests: [{ status: 'issued', problem: 'revoked' }] },
+    });
+    expect(readdirSync(join(folder, 'dead'))).toEqual([]);
+  });
+
+  it('another request under the id of an open one is told at once', async () => {
+    const { deviceId, path } = await registered('open-conflict');
+    cloud.faults({ fault: 'busy', count: -1 });
+    try {
+      await run(['request', path, '--request-id', 'open']);
+      await until(async () => (await cloud.row({ deviceId, requestId: 'open' }))?.state === 'intent', 'intent');
+      const other = file('other-open.csr', makePemCsr(generateEcKey('P-256'), deviceId));
+      const args = ['request', other, '--device', deviceId, '--request-id', 'open', '--wait'];
+      expect(await json(...args)).toMatchObject({
+        code: 1,
+        value: { requests: [{ status: 'rejected', code: 'REQUEST_CONFLICT' }] },
+      });
+    } finally {
+      cloud.faults();
+    }
   });
 
   it('does not take an old rejection for the new answer', async () => {
@@ -158,7 +212,7 @@ describe('request', () => {
     cloud.faults({ fault: 'busy', count: -1 });
     try {
       const { path } = await registered('interrupted');
-      const child = start(['request', path, '--wait', '--json']);
+      const child = mintmark.start(['request', path, '--wait', '--json']);
       let told = '';
       child.stderr.on('data', (data: Buffer) => (told += data.toString()));
       const output = text(child.stdout);
@@ -191,6 +245,28 @@ describe('certificates', () => {
   it('show of what is not there: exit 1', async () => {
     expect(await json('certificates', 'show', '--serial', 'ff')).toEqual({ code: 1, value: { certificate: null } });
     expect((await run(['certificates', 'show', '--device', 'nobody'])).code).toBe(1);
+  });
+
+  it('show --abandoned: by the serial number of an attempt that came to nothing', async () => {
+    const { deviceId, serialNumber } = await issued('retried');
+    const { value } = await json('certificates', 'show', '--serial', serialNumber);
+    const { requestId } = (value as { certificate: { requestId: string } }).certificate;
+    const earlier = 'ab'.repeat(16);
+    await cloud.local.clients.dynamoDB.send(
+      new UpdateItemCommand({
+        TableName: cloud.local.cloud.resources['IssuanceTable']?.ref,
+        Key: { deviceId: { S: deviceId }, requestId: { S: requestId } },
+        UpdateExpression: 'SET abandonedSerialNumbers = :list',
+        ExpressionAttributeValues: {
+          ':list': { L: [{ M: { issuerId: { S: 'devices' }, serialNumber: { S: earlier }, crlShard: { N: '1' } } }] },
+        },
+      }),
+    );
+    const missed = await run(['certificates', 'show', '--serial', earlier]);
+    expect(missed).toMatchObject({ code: 1, stdout: expect.stringContaining('--abandoned') });
+    const found = await run(['certificates', 'show', '--serial', earlier, '--abandoned']);
+    expect(found).toMatchObject({ code: 0, stderr: expect.stringContaining(`${earlier} is of an abandoned attempt`) });
+    expect(found.stdout).toContain(serialNumber);
   });
 
   it('list: by device, expiry day, issuer and status, page by page with nothing lost or twice', async () => {
@@ -259,7 +335,7 @@ describe('certificates', () => {
   });
 
   it('a reader that has had enough: no complaint', async () => {
-    const child = start(['certificates', 'export', '--format', 'jsonl']);
+    const child = mintmark.start(['certificates', 'export', '--format', 'jsonl']);
     const complaint = text(child.stderr);
     child.stdout.once('data', () => child.stdout.destroy());
     const [code] = (await once(child, 'close')) as [number];
@@ -354,6 +430,17 @@ describe('Invoke of the embedded cloud', () => {
 });
 
 describe('wrong use, and surroundings that are not as they must be: exit 2, a sentence and a cure', () => {
+  const profiles = file(
+    'profiles',
+    [
+      '[profile sso]\nsso_session = s\nsso_account_id = 111111111111\nsso_role_name = operator',
+      '[sso-session s]\nsso_region = eu-west-1\nsso_start_url = https://example.com/start',
+      '[profile base]\naws_access_key_id = LOCALTEST\naws_secret_access_key = local',
+      '[profile mfa]\nsource_profile = base\nrole_arn = arn:aws:iam::111111111111:role/operator',
+      'mfa_serial = arn:aws:iam::111111111111:mfa/operator\n',
+    ].join('\n'),
+  );
+  const withoutKeys = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_CONFIG_FILE: profiles };
   const nowhere = { AWS_ENDPOINT_URL: 'http://127.0.0.1:9' };
   type Wrong = readonly [what: string, args: readonly string[], told: RegExp, over?: Record<string, string>];
   const wrong: readonly Wrong[] = [
@@ -397,6 +484,30 @@ describe('wrong use, and surroundings that are not as they must be: exit 2, a se
       /There are no AWS credentials\..*npm start/,
       { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' },
     ],
+    [
+      'a profile that is not there',
+      ['certificates', 'list'],
+      /no AWS credentials in the profile nobody \(AWS_PROFILE\)/,
+      { ...withoutKeys, AWS_PROFILE: 'nobody' },
+    ],
+    [
+      'a profile whose sign-on has ended',
+      ['health'],
+      /There are no AWS credentials: .*SSO session.*aws sso login/,
+      { ...withoutKeys, AWS_PROFILE: 'sso' },
+    ],
+    [
+      'a profile that asks for a code',
+      ['failures', 'list'],
+      /The profile mfa asks for a code.*aws configure export-credentials/,
+      { ...withoutKeys, AWS_PROFILE: 'mfa' },
+    ],
+    [
+      'two labels for one id',
+      ['request', 'a', '--request-id', 'x', '--again', 'y'],
+      /--again makes a request id, and --request-id names one/,
+    ],
+    ['--abandoned of nothing', ['certificates', 'show', '--device', 'x', '--abandoned'], /--serial/],
     ['no Region', ['certificates', 'list'], /There is no AWS Region\./, { AWS_REGION: '' }],
     ['no stage', ['certificates', 'list'], /which stage.*MINTMARK_STAGE/, { AWS_ENDPOINT_URL: '' }],
     [
@@ -432,6 +543,12 @@ describe('wrong use, and surroundings that are not as they must be: exit 2, a se
     expect((await run(['request', path, join(folder, 'none.csr')])).code).toBe(2);
     expect((await json('certificates', 'list', '--device', deviceId)).value).toMatchObject({ certificates: [] });
   });
+});
+
+it('AWS_DEFAULT_REGION is a Region too', async () => {
+  const region = cloud.local.cloud.environment.AWS_REGION ?? '';
+  const ended = await run(['certificates', 'list', '--limit', '1'], { AWS_REGION: '', AWS_DEFAULT_REGION: region });
+  expect(ended).toMatchObject({ code: 0, stderr: '' });
 });
 
 it('help is on stdout and exit 0, without credentials or a stage', async () => {

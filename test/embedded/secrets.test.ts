@@ -32,7 +32,9 @@ function formsOf(pin: string): string[] {
   });
 }
 
-describe.skipIf(!existsSync('/proc/self/environ'))('the PIN of the crypto user', () => {
+const hasProc = existsSync('/proc/self/environ');
+const orNoProc = hasProc ? '' : ' (skipped: this system has no /proc to look into)';
+describe.skipIf(!hasProc)(`the PIN of the crypto user${orNoProc}`, () => {
   let folder: StartFolder;
   let started: StartedProcess;
   let clients: { readonly dynamoDB: DynamoDBClient; readonly kms: KMSClient };

@@ -13,7 +13,9 @@ const key = generateEcKey('P-256');
 const exited = (code: number) => ({ code, signal: null });
 
 // What is left running is found in /proc.
-describe.skipIf(!existsSync('/proc/self/environ'))('node local/start.ts', () => {
+const hasProc = existsSync('/proc/self/environ');
+const orNoProc = hasProc ? '' : ' (skipped: this system has no /proc to look into)';
+describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
   let folder: StartFolder;
   let out: string;
   beforeEach(() => {

@@ -58,7 +58,7 @@ describe('the deployed definitions', () => {
       CERTIFICATES_TOPIC_ARN: 'arn:aws:sns:eu-central-1:000000000000:mintmark-local-certificates',
       STAGE: 'local',
     });
-    expect(issue?.events[0]?.sqs).toMatchObject({ batchSize: 10, maximumConcurrency: 4, enabled: true });
+    expect(issue?.queues[0]).toMatchObject({ batchSize: 10, maximumConcurrency: 4, enabled: true });
     expect(JSON.stringify(definitions)).not.toContain('${');
   });
 });
@@ -98,12 +98,24 @@ describe('parameters', () => {
 });
 
 describe('events', () => {
-  it('that nothing here sends are left out, beside those that are kept', () => {
-    const resources = { Work: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'work' } } };
-    const sqs = { arn: { 'Fn::GetAtt': ['Work', 'Arn'] } };
-    const watch = { handler: 'dist/watch/index.handler', events: [{ schedule: 'rate(5 minutes)' }, { sqs }] };
-    const { functions } = resolveDefinitions({ resources, functions: { watch } }, surroundings);
-    expect(functions[0]?.events.map((event) => Object.keys(event))).toEqual([['sqs']]);
+  const sqs = { arn: { 'Fn::GetAtt': ['Work', 'Arn'] } };
+  const resources = { Work: { Type: 'AWS::SQS::Queue', Properties: { QueueName: 'work' } } };
+  const functionWith = (...events: unknown[]) => ({ watch: { handler: 'dist/watch/index.handler', events } });
+
+  it('are queues, and rates in milliseconds', () => {
+    const schedules = ['rate(1 minute)', 'rate(5 minutes)', 'rate(2 hours)', 'rate(1 day)'];
+    const functions = functionWith(...schedules.map((schedule) => ({ schedule })), { sqs });
+    expect(resolveDefinitions({ resources, functions }, surroundings).functions).toMatchObject([
+      {
+        queues: [{ arn: expect.stringMatching(/:work$/) as string }],
+        schedules: [60_000, 300_000, 7_200_000, 86_400_000],
+      },
+    ]);
+  });
+
+  it.each(['cron(0 * * * ? *)', 'rate(0 minutes)', 'rate(5 seconds)', '5 minutes'])('but not %s', (schedule) => {
+    const problems = problemsOf({ resources, functions: functionWith({ schedule }) }).join('\n');
+    expect(problems).toContain('functions.watch.events.0.schedule: must be a rate, such as rate(5 minutes)');
   });
 });
 
@@ -162,15 +174,14 @@ describe('definitions that cannot be used', () => {
           AttributeDefinitions: [{ AttributeName: 'id', AttributeType: 'S' }],
           KeySchema: [{ AttributeName: 'id', KeyType: 'HASH' }],
           PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+          TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
         },
       },
     };
     const { tables } = resolveDefinitions({ resources, functions: {} }, surroundings);
     expect(Object.keys(tables[0] ?? {})).toEqual(['TableName', 'BillingMode', 'AttributeDefinitions', 'KeySchema']);
-    const timeToLive = { TimeToLiveSpecification: { AttributeName: 'expires', Enabled: true } };
-    const withTimeToLive = { ...resources.Rows, Properties: { ...resources.Rows.Properties, ...timeToLive } };
-    expect(problemsOf({ resources: { Rows: withTimeToLive }, functions: {} }).join()).toContain(
-      'TimeToLiveSpecification',
-    );
+    const stream = { StreamSpecification: { StreamViewType: 'KEYS_ONLY' } };
+    const withStream = { ...resources.Rows, Properties: { ...resources.Rows.Properties, ...stream } };
+    expect(problemsOf({ resources: { Rows: withStream }, functions: {} }).join()).toContain('StreamSpecification');
   });
 });
