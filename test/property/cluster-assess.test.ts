@@ -84,8 +84,25 @@ const keyStore = fc.record(
   { requiredKeys: ['customKeyStoreId'] },
 );
 
+const kmsKey = fc.record(
+  {
+    keyId: id,
+    state: stateOf('Enabled', 'Updating', 'Disabled', 'PendingDeletion', 'PendingImport', 'Unavailable'),
+    usage: stateOf('SIGN_VERIFY', 'ENCRYPT_DECRYPT'),
+    customKeyStoreId: id,
+    deletionDate: time,
+  },
+  { requiredKeys: ['keyId'] },
+);
+
 const observation: fc.Arbitrary<Observation> = fc.record({
-  canary: observed(fc.record({ clusterId: id, customKeyStoreId: id })),
+  canary: observed(
+    fc.oneof(
+      { weight: 6, arbitrary: fc.record({ clusterId: id, customKeyStoreId: id }) },
+      { weight: 1, arbitrary: fc.constant({}) },
+    ),
+  ),
+  issuerKeys: observed(fc.array(fc.record({ issuerId: id, key: observed(kmsKey) }), { maxLength: 2 })),
   issuers: observed(fc.array(issuer, { maxLength: 3 })),
   cluster: observed(cluster),
   backups: observed(fc.array(backup, { maxLength: 5 })),

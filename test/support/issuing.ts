@@ -6,6 +6,7 @@ import { issueBatch } from '../../shared/issuance/issue-batch.ts';
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
+import type { SignatureCounts } from '../../shared/issuance/sign.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
@@ -27,6 +28,8 @@ export interface Worker {
   readonly dynamoDB: WrappedClient;
   /** What was published, in order; empty again with each `issue`. */
   readonly announced: Outcome[];
+  /** What each call to the signer came to. */
+  readonly signed: readonly SignatureCounts[];
   /** Outcomes that the topic refuses. */
   refusesToPublish: (outcome: Outcome) => boolean;
   /** What opening the signer throws. */
@@ -46,10 +49,12 @@ export function startWorker({ tables: store, ca, now, profiles = [deviceTls] }: 
   const { client } = dynamoDB;
   const signer = softwareSigner(ca.issuer.signerUri, ca.privateKey);
   const announced: Outcome[] = [];
+  const signed: SignatureCounts[] = [];
   const worker: Worker = {
     signer,
     dynamoDB,
     announced,
+    signed,
     refusesToPublish: () => false,
     openingFails: undefined,
     authority: {
@@ -72,6 +77,7 @@ export function startWorker({ tables: store, ca, now, profiles = [deviceTls] }: 
         announced.push(...due.filter((outcome) => !refused.includes(outcome)));
         return new Map(refused.map((outcome) => [outcome, new MintmarkError('STORE_UNAVAILABLE', 'No topic today.')]));
       },
+      onSigned: (counts) => signed.push(counts),
       now,
       randomBytes,
       signBeforeSeconds: 900,
