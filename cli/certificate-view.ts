@@ -92,6 +92,7 @@ export function describe(record: IssuanceRecord, isRevoked: boolean | undefined)
     ...time(record.issuedAt, 'issued at'),
     ...time(record.rejectedAt, 'rejected at'),
     ...time(record.abandonedAt, 'abandoned at'),
+    ['abandoned because', record.abandonReason],
     ['sender', record.sender],
     ['profile', record.profile],
     ['profile hash', record.profileHash],

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { parse } from 'node:path';
 import { type EnrolmentRequest, messageBody, readCsrFile } from '../shared/enrolment/index.ts';
@@ -14,6 +15,8 @@ export interface FileRequest extends EnrolmentRequest {
 interface Options {
   readonly device?: string;
   readonly requestId?: string;
+  /** Makes another request of the same CSR. */
+  readonly again?: string;
   readonly profile: string;
 }
 
@@ -27,29 +30,42 @@ const maximumProblems = 10;
  * @throws UsageError that names every file that cannot be sent
  */
 export function readRequests(files: readonly string[], options: Options): FileRequest[] {
-  const requests: FileRequest[] = [];
-  const problems: { readonly file: string; readonly problem: string; readonly cure: string }[] = [];
+  const requests = new Map<string, FileRequest>();
+  const problems: FileProblem[] = [];
   for (const file of files) {
     try {
       const request = readRequest(file, options);
-      const twin = requests.find(({ deviceId }) => deviceId === request.deviceId);
+      const twin = requests.get(request.deviceId);
       if (twin !== undefined) {
         throw new UsageError(`It is for the device ${request.deviceId}, as ${twin.file} is.`, 'Send one of them.');
       }
-      requests.push(request);
+      requests.set(request.deviceId, request);
     } catch (error) {
       if (!(error instanceof UsageError || error instanceof MintmarkError)) throw error;
       problems.push({ file, problem: error.message, cure: error.cure });
     }
   }
-  if (problems.length === 0) return requests;
-  const told = problems.slice(0, maximumProblems).map(({ file, problem }) => `${file}: ${problem}`);
-  const more = problems.length > told.length ? [`and ${problems.length - told.length} more.`] : [];
-  const cures = [...new Set(problems.slice(0, maximumProblems).map(({ cure }) => cure))];
-  throw new UsageError(`Nothing was sent. ${[...told, ...more].join(' ')}`, cures.join(' '));
+  if (problems.length === 0) return [...requests.values()];
+  throw nothingSent(problems);
 }
 
-function readRequest(file: string, { device, requestId, profile }: Options): FileRequest {
+export interface FileProblem {
+  readonly file: string;
+  /** A sentence. */
+  readonly problem: string;
+  readonly cure: string;
+}
+
+/** @param problems one at least */
+export function nothingSent(problems: readonly FileProblem[]): UsageError {
+  const shown = problems.slice(0, maximumProblems);
+  const told = shown.map(({ file, problem }) => `${file}: ${problem}`);
+  const more = problems.length > told.length ? [`and ${problems.length - told.length} more.`] : [];
+  const cures = [...new Set(shown.map(({ cure }) => cure))];
+  return new UsageError(`Nothing was sent. ${[...told, ...more].join(' ')}`, cures.join(' '));
+}
+
+function readRequest(file: string, { device, requestId, again, profile }: Options): FileRequest {
   if (!existsSync(file)) throw new UsageError('There is no such file.', 'Name files with a CSR each, in PEM or DER.');
   const read = readCsrFile(file);
   if (read.kind === 'folder') throw new UsageError('This is a folder.', 'Name the files in it.');
@@ -57,8 +73,7 @@ function readRequest(file: string, { device, requestId, profile }: Options): Fil
   const requestHash = requestHashOf(parseCertificationRequest(decodeCsr(read.csr)), profile);
   const request = {
     file,
-    // The same request gets the same id, so that whoever types it again goes on with it and makes no second one.
-    requestId: requestId ?? requestHash.slice(0, 32),
+    requestId: requestId ?? derivedId(requestHash, again),
     deviceId: device ?? parse(file).name,
     profile,
     csr: read.csr,
@@ -67,4 +82,14 @@ function readRequest(file: string, { device, requestId, profile }: Options): Fil
   // What the issuing side would find wrong with the message, found before it is sent.
   readMessage(messageBody(request));
   return request;
+}
+
+/**
+ * The same request gets the same id, so that whoever types it again goes on with it and makes no second one; with another
+ * label it is another request.
+ */
+function derivedId(requestHash: string, label: string | undefined): string {
+  const whole =
+    label === undefined ? requestHash : createHash('sha256').update(`${requestHash}\n${label}`).digest('hex');
+  return whole.slice(0, 32);
 }

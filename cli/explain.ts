@@ -1,5 +1,6 @@
 import { MintmarkError } from '../shared/errors.ts';
 import { UsageError } from './errors.ts';
+import { Interrupted } from './interruptible.ts';
 
 /** What is wrong, a sentence, and what to do about it, another. */
 export interface Explanation {
@@ -9,17 +10,24 @@ export interface Explanation {
 
 interface Kind {
   readonly names: readonly string[];
-  readonly says: (where: string, doing: string) => Explanation;
+  readonly says: (thrown: Thrown) => Explanation;
+}
+
+interface Thrown {
+  /** Where the clients go. */
+  readonly where: string;
+  /** What was being done, in parentheses with a space before them; empty where nobody wrote it down. */
+  readonly doing: string;
+  /** What AWS or its client says itself, a sentence. */
+  readonly said: string;
+  readonly profile: string | undefined;
 }
 
 /** The names of what AWS clients and Node throw, by what it means for whoever typed the command. */
 const kinds: readonly Kind[] = [
   {
-    names: ['CredentialsProviderError', 'NoCredentials'],
-    says: () => ({
-      message: 'There are no AWS credentials.',
-      cure: 'Sign in and set AWS_PROFILE; for the local cloud, paste the variables that npm start prints.',
-    }),
+    names: ['CredentialsProviderError', 'TokenProviderError', 'NoCredentials'],
+    says: withoutCredentials,
   },
   {
     names: ['ExpiredToken', 'ExpiredTokenException', 'TokenRefreshRequired'],
@@ -37,28 +45,28 @@ const kinds: readonly Kind[] = [
       'MissingAuthenticationToken',
       'MissingAuthenticationTokenException',
     ],
-    says: (where) => ({
+    says: ({ where }) => ({
       message: `${where} does not take these AWS credentials.`,
       cure: 'Check AWS_PROFILE or the AWS_ACCESS_KEY_ID that is set, and the clock of this machine.',
     }),
   },
   {
     names: ['AccessDenied', 'AccessDeniedException', 'AuthorizationErrorException'],
-    says: (_, doing) => ({
-      message: `These AWS credentials may not do this (${doing}).`,
-      cure: "Attach the stage's OperatorPolicy to the role.",
+    says: ({ doing, said }) => ({
+      message: `These AWS credentials may not do this${doing}: ${said}`,
+      cure: "Attach the stage's OperatorPolicy to the role; to redrive or dismiss, the RedrivePolicy, and name the role in redriveRoleArns.",
     }),
   },
   {
     names: ['ResourceNotFoundException', 'QueueDoesNotExist', 'AWS.SimpleQueueService.NonExistentQueue'],
-    says: (where, doing) => ({
-      message: `There is no such thing at ${where} (${doing}).`,
+    says: ({ where, doing }) => ({
+      message: `There is no such thing at ${where}${doing}.`,
       cure: 'Check --stage or MINTMARK_STAGE, --prefix, AWS_REGION and the account.',
     }),
   },
   {
     names: ['ProvisionedThroughputExceededException', 'ThrottlingException', 'RequestLimitExceeded', 'Throttling'],
-    says: (_, doing) => ({ message: `AWS throttles this (${doing}).`, cure: 'Try again in a minute.' }),
+    says: ({ doing }) => ({ message: `AWS throttles this${doing}.`, cure: 'Try again in a minute.' }),
   },
   {
     names: [
@@ -72,18 +80,41 @@ const kinds: readonly Kind[] = [
       'ETIMEDOUT',
       'TimeoutError',
     ],
-    says: (where) => ({
-      message: `${where} does not answer.`,
+    says: ({ where, doing }) => ({
+      message: `${where} does not answer${doing}.`,
       cure: 'Check the network and AWS_ENDPOINT_URL; a local cloud has a new address at each start.',
     }),
   },
 ];
+
+/** What keeps them away is said by their provider, unless it is that every provider was asked in vain. */
+function withoutCredentials({ said, profile }: Thrown): Explanation {
+  if (said.includes('multi-factor authentication')) {
+    return {
+      message: `The profile ${profile} asks for a code (mfa_serial), which this command cannot.`,
+      cure: 'Let the AWS CLI ask: eval "$(aws configure export-credentials --format env)", then unset AWS_PROFILE.',
+    };
+  }
+  if (!said.startsWith('Could not load credentials from any providers')) {
+    return { message: `There are no AWS credentials: ${said}`, cure: 'Do as it says, then run the same again.' };
+  }
+  return profile === undefined
+    ? {
+        message: 'There are no AWS credentials.',
+        cure: 'Sign in and set AWS_PROFILE; for the local cloud, paste the variables that npm start prints.',
+      }
+    : {
+        message: `There are no AWS credentials in the profile ${profile} (AWS_PROFILE).`,
+        cure: 'Check its name and what it holds: aws configure list-profiles, aws sts get-caller-identity.',
+      };
+}
 
 /**
  * Whatever was thrown, in a sentence and a cure.
  * @param environment for where the clients go
  */
 export function explain(error: unknown, environment: NodeJS.ProcessEnv): Explanation {
+  if (error instanceof Interrupted) return { message: error.message, cure: '' };
   if (error instanceof UsageError) return { message: error.message, cure: error.cure };
   const causes = causesOf(error);
   if (causes.some(({ message }) => /\bregion\b/i.test(message) && /missing|invalid|not a valid/i.test(message))) {
@@ -91,15 +122,34 @@ export function explain(error: unknown, environment: NodeJS.ProcessEnv): Explana
   }
   const names = causes.flatMap(({ name, code }) => [name, code]);
   const kind = kinds.find((one) => one.names.some((name) => names.includes(name)));
-  const doing = error instanceof Error ? (error.message.split(': ')[0] ?? '') : '';
-  if (kind !== undefined) return kind.says(whereOf(environment), doing);
+  if (kind !== undefined) {
+    // Of the causes that say the same, the one that says it best is AWS's own: the last.
+    const said = causes.findLast(({ name, code }) => kind.names.some((one) => one === name || one === code));
+    return kind.says({
+      where: whereOf(environment),
+      doing: doingOf(error),
+      said: sentenceOf(said?.message ?? ''),
+      profile: environment['AWS_PROFILE'] || undefined,
+    });
+  }
   if (error instanceof MintmarkError) return { message: error.message, cure: error.cure };
   const { name, message } = causes.at(-1) ?? { name: 'Error', message: String(error) };
   return {
-    message: `${name}: ${/[.!?]$/.test(message) ? message : `${message}.`}`,
+    message: `${name}: ${sentenceOf(message)}`,
     cure: 'If this is not about your surroundings, report it as a defect.',
   };
 }
+
+/** What we wrote down before what AWS said; an error without a cause is AWS's own. */
+function doingOf(error: unknown): string {
+  if (!(error instanceof Error) || error.cause === undefined) return '';
+  return ` (${error.message.split(': ')[0]})`;
+}
+
+const sentenceOf = (text: string): string => {
+  const line = text.trim().replaceAll(/\s+/g, ' ');
+  return /[.!?]$/.test(line) ? line : `${line}.`;
+};
 
 const whereOf = (environment: NodeJS.ProcessEnv): string =>
   environment['AWS_ENDPOINT_URL'] || `AWS in ${environment['AWS_REGION'] || 'the Region of your profile'}`;

@@ -7,13 +7,28 @@ export const failureJson = (failure: FailureRecord) => ({
   failedAt: isoTime(failure.failedAt),
   firstFailedAt: isoTime(failure.firstFailedAt),
   sentAt: isoTime(failure.sentAt),
+  redrivenAt: isoTime(failure.redrivenAt),
+  dismissedAt: isoTime(failure.dismissedAt),
 });
+
+/** What became of it, in a few words. */
+function stateOf({ state, redrivenAt, redrivenAs, dismissedAt, dismissReason }: FailureRecord): string {
+  switch (state) {
+    case 'failed':
+      return 'failed; nothing has been done about it';
+    case 'redriven':
+      return `redriven at ${shortTime(redrivenAt)} as message ${redrivenAs}`;
+    case 'dismissed':
+      return `dismissed at ${shortTime(dismissedAt)}: ${dismissReason}`;
+  }
+}
 
 /** For a person, a line for each thing that is known, and the message last. */
 export function describeFailure(failure: FailureRecord, cure: string | undefined): string[] {
   const isFirst = failure.firstFailedAt === failure.failedAt;
   const facts: (readonly [string, string | number | undefined])[] = [
     ['message id', failure.messageId],
+    ['state', stateOf(failure)],
     ['class', failure.failureClass],
     ['code', failure.code],
     ['detail', failure.detail],
@@ -29,6 +44,13 @@ export function describeFailure(failure: FailureRecord, cure: string | undefined
     ['sent at', shortTime(failure.sentAt)],
     ['sender', failure.sender],
     ['tries', failure.tries],
+    ...(failure.redriveCount === 0
+      ? []
+      : ([
+          ['redriven before', failure.redriveCount === 1 ? 'once' : `${failure.redriveCount} times`],
+          ['first failure', failure.originalMessageId],
+          ['redriven by', failure.resentBy],
+        ] as const)),
     ['device', failure.deviceId],
     ['request id', failure.requestId],
     ['body', `${failure.bodyBytes} bytes, SHA-256 ${failure.bodySha256}${failure.bodyCut ? ', not whole below' : ''}`],

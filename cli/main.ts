@@ -7,6 +7,7 @@ import { UsageError } from './errors.ts';
 import { explain } from './explain.ts';
 import { jsonText } from './json.ts';
 import { buildProgram, type Invocation } from './program.ts';
+import { withRegion } from './region.ts';
 import type { Clients, Session } from './session.ts';
 import { targetOf } from './target.ts';
 
@@ -18,6 +19,7 @@ const clients: Clients = {
   dynamoDB: async () => (await aws()).makeDynamoDBClient(),
   sqs: async () => (await aws()).makeSQSClient(),
   lambda: async () => (await aws()).makeLambdaClient(),
+  cloudWatch: async () => (await aws()).makeCloudWatchClient(),
 };
 
 const interrupted = new AbortController();
@@ -28,10 +30,15 @@ process.channel?.unref();
 
 // Whoever reads may have had enough (`| head -1`); what the answer was is still the exit code.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE') {
+    note(`mintmark: The answer cannot be written to stdout (${error.code ?? error.message}). Give it another place.`);
+    process.exitCode = 2;
+  }
   process.exit();
 });
 process.stderr.on('error', () => {});
+
+Object.assign(process.env, withRegion(process.env));
 
 const args = process.argv.slice(2);
 // Also where what was typed cannot be understood.
@@ -56,6 +63,7 @@ async function main(): Promise<ExitCode> {
     stdout: process.stdout,
     stderr: process.stderr,
     note,
+    explain: (error) => explain(error, process.env),
     interrupted: interrupted.signal,
     now: Date.now,
   };

@@ -12,6 +12,8 @@ import { day, notEmpty, oneOf, serialNumber } from './values.ts';
 export interface SelectionOptions {
   readonly device?: string;
   readonly serial?: string;
+  /** Also where the serial number was of an earlier attempt, which no index has. */
+  readonly abandoned?: true;
   readonly expires?: string;
   readonly issuer?: string;
   readonly status?: string;
@@ -50,10 +52,10 @@ export async function select(session: Session, options: SelectionOptions): Promi
 }
 
 async function selectionOf(
-  { serial, device, expires, issuer, status }: SelectionOptions,
+  { serial, abandoned, device, expires, issuer, status }: SelectionOptions,
   allIssuers: () => Promise<string[]>,
 ): Promise<IssuanceSelection> {
-  if (serial !== undefined) return { by: 'serialNumber', serialNumber: serial };
+  if (serial !== undefined && abandoned !== true) return { by: 'serialNumber', serialNumber: serial };
   if (device !== undefined) return { by: 'device', deviceId: device };
   if (expires !== undefined) {
     return { by: 'expiry', day: expires, issuerIds: issuer === undefined ? await allIssuers() : [issuer] };
@@ -63,6 +65,7 @@ async function selectionOf(
 
 export function matcherOf({
   serial,
+  abandoned,
   device,
   expires,
   issuer,
@@ -71,9 +74,12 @@ export function matcherOf({
   const expiryOf = ({ state, notAfter }: IssuanceRecord) =>
     state === 'issued' && notAfter !== undefined ? new Date(notAfter).toISOString().slice(0, 10) : undefined;
   return (record) =>
-    (serial === undefined || record.serialNumber === serial) &&
+    (serial === undefined || record.serialNumber === serial || (abandoned === true && wasOf(record, serial))) &&
     (device === undefined || record.deviceId === device) &&
     (expires === undefined || expiryOf(record) === expires) &&
     (issuer === undefined || record.issuerId === issuer) &&
     (status === undefined || record.state === status);
 }
+
+const wasOf = ({ abandonedSerialNumbers }: IssuanceRecord, serial: string): boolean =>
+  abandonedSerialNumbers.some(({ serialNumber: abandoned }) => abandoned === serial);

@@ -1,6 +1,8 @@
+import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SQSClient } from '@aws-sdk/client-sqs';
+import type { Explanation } from './explain.ts';
 import type { Target } from './target.ts';
 
 /** The clients, made when they are first asked for: where they go is decided as the AWS tools decide it (shared/aws.ts). */
@@ -8,6 +10,7 @@ export interface Clients {
   dynamoDB(): Promise<DynamoDBClient>;
   sqs(): Promise<SQSClient>;
   lambda(): Promise<LambdaClient>;
+  cloudWatch(): Promise<CloudWatchClient>;
 }
 
 /** What a command is given of its surroundings. */
@@ -22,6 +25,8 @@ export interface Session {
   readonly stderr: NodeJS.WriteStream;
   /** A line on stderr. */
   note(line: string): void;
+  /** What was thrown, in a sentence and a cure. */
+  explain(error: unknown): Explanation;
   /** Ctrl-C, or whatever else asks for an end. */
   readonly interrupted: AbortSignal;
   /** Milliseconds since the epoch. */

@@ -10,7 +10,10 @@ export interface Target {
     readonly failures: string;
   };
   readonly requestsQueue: string;
+  readonly redriveQueue: string;
+  readonly issueFunction: string;
   readonly checkClusterFunction: string;
+  readonly checkSignerFunction: string;
 }
 
 export interface TargetOptions {
@@ -44,6 +47,9 @@ export function targetOf(options: TargetOptions, environment: NodeJS.ProcessEnv)
       failures: `${prefix}-failures`,
     },
     requestsQueue: `${prefix}-requests`,
+    redriveQueue: `${prefix}-redrive`,
+    issueFunction: `mintmark-${stage}-issue`,
     checkClusterFunction: `mintmark-${stage}-checkCluster`,
+    checkSignerFunction: `mintmark-${stage}-checkSigner`,
   };
 }

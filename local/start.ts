@@ -72,7 +72,12 @@ interface Job {
 /** What can be wrong with the user's folders is found before anything is started. */
 async function readJob({ csr, out }: StartOptions): Promise<Job> {
   const folder = resolve(out);
-  prepareOutputFolder(folder);
+  try {
+    prepareOutputFolder(folder);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`The certificates cannot be written to ${folder} (${code}): name a folder with --out.`, { cause });
+  }
   if (csr === undefined) return { submissions: await makeFleet(), mustBeIssued: true, folder };
   if (realpathSync(csr) === realpathSync(folder)) {
     throw new Error('The certificates would be written over the CSRs: name another folder with --out.');

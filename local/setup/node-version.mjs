@@ -3,12 +3,24 @@
  * Also the one place that says where Mintmark can run at all.
  */
 if (Number(process.versions.node.split('.')[0]) < 20) {
-  console.error(
-    `Mintmark needs Node 20 or later to start, and this is ${process.version}: install one from https://nodejs.org/.`,
+  refuse(
+    `Mintmark needs Node 20 or later to start, and this is ${process.version}.`,
+    'Install one from https://nodejs.org/.',
   );
-  process.exit(1);
 }
 if (process.platform !== 'linux' && process.platform !== 'darwin') {
-  console.error(`Mintmark runs on Linux and macOS, and this is ${process.platform}: on Windows, use WSL 2.`);
-  process.exit(1);
+  refuse(`Mintmark runs on Linux and macOS, and this is ${process.platform}.`, 'On Windows, use WSL 2.');
+}
+
+/**
+ * Ends the process as one whose surroundings are not as they must be (docs/cli.md); with --json stdout says it too.
+ *
+ * @param {string} message a sentence
+ * @param {string} cure another
+ * @returns {never}
+ */
+export function refuse(message, cure) {
+  console.error(`${message} ${cure}`.trim());
+  if (process.argv.includes('--json')) console.log(JSON.stringify({ error: { message, cure } }, undefined, 2));
+  process.exit(2);
 }

@@ -9,21 +9,35 @@ const packaged = new Set(['linux-x64', 'linux-arm64']);
 
 const packageFolder = join(project, 'node_modules', `node-${process.platform}-${process.arch}`);
 
+const ownProgram = join(packageFolder, 'bin', 'node');
+
 /**
  * Where Node 24, the Lambda runtime, comes from on this machine. Known before anything is installed.
  *
- * @typedef {{ program: string, headers: string }} Node24 `headers`: the folder that holds include/node
- * @returns {Node24}
+ * @returns {string} path of the program, which may still have to be installed with the dependencies
+ * @throws {SetUpError}
  */
-export function node24() {
-  const own = { program: join(packageFolder, 'bin', 'node'), headers: packageFolder };
-  if (packaged.has(`${process.platform}-${process.arch}`) && isGlibc()) return own;
+export function node24Program() {
+  if (packaged.has(`${process.platform}-${process.arch}`) && isGlibc()) return ownProgram;
   const program = [process.execPath, ...programsNamed('node')].find((path) => majorVersion(path) >= 24);
   if (program === undefined) {
     throw new SetUpError(
       `Mintmark needs Node 24 or later on ${process.platform} ${process.arch}, where npm has no package of it: install it from https://nodejs.org/ or with the system's package manager, then run the same again.`,
     );
   }
+  return program;
+}
+
+/**
+ * The same with what pkcs11js is compiled against.
+ *
+ * @typedef {{ program: string, headers: string }} Node24 `headers`: the folder that holds include/node
+ * @returns {Node24}
+ * @throws {SetUpError}
+ */
+export function node24() {
+  const program = node24Program();
+  if (program === ownProgram) return { program, headers: packageFolder };
   const headers = dirname(dirname(program));
   if (!existsSync(join(headers, 'include', 'node', 'node_api.h'))) {
     throw new SetUpError(

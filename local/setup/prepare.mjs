@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readlinkSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 import { dependenciesAreCurrent, installDependencies, rebuildPkcs11js } from './dependencies.mjs';
@@ -36,7 +36,6 @@ async function prepare() {
   if (!pkcs11ShimIsCurrent()) await compilePkcs11Shim();
   await checkThatPkcs11Loads(node, softhsm2.library);
 
-  linkCommand();
   record({ softhsm2Library: softhsm2.library, softhsm2Util: softhsm2.util, pkcs11Shim });
   process.stderr.write(`set-up: everything is in place (${seconds(performance.now() - start)})\n`);
   const path = [dirname(node.program), process.env['PATH'] ?? ''].join(delimiter);
@@ -106,16 +105,6 @@ function loads(program, script, ...args) {
   const { status, stderr, error } = spawnSync(program, ['-e', script, ...args], { cwd: project, encoding: 'utf8' });
   const reason = error?.message ?? /^\w*Error.*$/m.exec(stderr)?.[0] ?? `exit code ${status}`;
   return { ok: status === 0, reason };
-}
-
-/** npx looks into node_modules/.bin first, and npm puts nothing there for a project's own command. */
-function linkCommand() {
-  const target = join('..', '..', 'local', 'setup', 'mintmark.mjs');
-  const path = join(project, 'node_modules', '.bin', 'mintmark');
-  if (unlessAbsent(() => readlinkSync(path)) === target) return;
-  const unfinished = `${path}.${process.pid}`;
-  symlinkSync(target, unfinished);
-  renameSync(unfinished, path);
 }
 
 /** @param {{ softhsm2Library: string, softhsm2Util: string | null, pkcs11Shim: string }} found */

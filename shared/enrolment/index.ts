@@ -1,3 +1,3 @@
 export { type Answer, type Awaited, waitForAnswers } from './answers.ts';
 export { readCsrFile } from './csr-file.ts';
-export { type EnrolmentRequest, messageBody, sendRequests } from './send.ts';
+export { type EnrolmentRequest, isFleetName, messageBody, sendRequests } from './send.ts';

@@ -1,6 +1,6 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
 import { MintmarkError } from '../errors.ts';
-import type { RequestKey } from '../ledger/index.ts';
+import { type RequestKey, storeError } from '../ledger/index.ts';
 
 /** What is asked for. */
 export interface EnrolmentRequest extends RequestKey {
@@ -15,6 +15,18 @@ export interface SentRequest extends RequestKey {
   readonly messageId: string;
 }
 
+export interface SendOptions {
+  /**
+   * Named as the messages' MessageGroupId, which makes a standard queue a fair one: the requests of a fleet that sends very
+   * many wait longer, and the others' do not (Amazon SQS developer guide, "Amazon SQS fair queues"). A help against
+   * accidents: whoever may send may name any fleet, or none.
+   */
+  readonly fleet?: string | undefined;
+}
+
+/** A MessageGroupId: 1 to 128 letters, digits and punctuation marks of ASCII (Amazon SQS API reference, SendMessage). */
+export const isFleetName = (text: string): boolean => /^[\x21-\x7e]{1,128}$/.test(text);
+
 /** A batch takes 10 messages and 1 MiB in all (Amazon SQS quotas); what JSON and SQS put around a body is in the rest. */
 const batchMessages = 10;
 const batchBytes = 1_000_000;
@@ -26,22 +38,29 @@ export const messageBody = ({ requestId, deviceId, profile, csr }: EnrolmentRequ
 /**
  * Enqueues requests, as many at a time as SQS takes.
  * @returns in the order of the requests
- * @throws MintmarkError STORE_UNAVAILABLE when SQS took a part only: sending all of them again makes no second
- *   certificate; the client's own errors
+ * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED that says to which queue, and how many it took: sending all of
+ *   them again makes no second certificate. Its cause is the client's error where there was one
  */
 export async function sendRequests(
   client: SQSClient,
   queueUrl: string,
   requests: readonly EnrolmentRequest[],
+  { fleet }: SendOptions = {},
 ): Promise<SentRequest[]> {
+  const group = fleet === undefined ? {} : { MessageGroupId: fleet };
   const sent: SentRequest[] = [];
+  const queue = queueUrl.split('/').at(-1);
+  const sending = (taken: number) => `Sending to the queue ${queue}, which has taken ${taken} of ${requests.length}`;
   for (const batch of batchesOf(requests)) {
-    const entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body }));
+    const entries = batch.map(({ body }, index) => ({ Id: String(index), MessageBody: body, ...group }));
     const command = new SendMessageBatchCommand({ QueueUrl: queueUrl, Entries: entries });
-    const { Successful: successful = [], Failed: failed = [] } = await client.send(command);
+    const { Successful: successful = [], Failed: failed = [] } = await client.send(command).catch((error: unknown) => {
+      throw storeError(error, sending(sent.length));
+    });
     if (failed.length > 0) {
       const [{ Code: code, Message: message } = {}] = failed;
-      throw new MintmarkError('STORE_UNAVAILABLE', `SQS refused a message: ${code}: ${message}`);
+      const doing = sending(sent.length + successful.length);
+      throw new MintmarkError('STORE_UNAVAILABLE', `${doing}: it refuses a message: ${code}: ${message}`);
     }
     const messageIds = new Map(successful.map(({ Id: id, MessageId: messageId }) => [id, messageId ?? '']));
     for (const [index, { request }] of batch.entries()) {

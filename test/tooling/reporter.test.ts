@@ -86,4 +86,24 @@ describe('the summary line', () => {
       '1 passed, 0 failed, 2 skipped',
     ]);
   });
+
+  it('names the outermost suite or test that was skipped, not the one round it that was not', () => {
+    const moon = `describe.skip('the moon (skipped: no rocket)', () => { describe('far side', () => { it('a', () => {}); }); });`;
+    const alone = `it.skip('mars (skipped: no fuel)', () => {});`;
+    const { lines } = vitest({ 'a.test.ts': `describe('space', () => { ${passing} ${moon} ${alone} });` });
+    expect(lines.slice(-3)).toEqual([
+      'skipped: a.test.ts: space > the moon (skipped: no rocket): 1',
+      'skipped: a.test.ts: space > mars (skipped: no fuel): 1',
+      '1 passed, 0 failed, 2 skipped',
+    ]);
+  });
+
+  it('names a test that gave up by itself, with why', () => {
+    const alone = `it('mars', (context) => context.skip('no fuel'));`;
+    const { lines } = vitest({ 'a.test.ts': `describe('space', () => { ${passing} ${alone} });` });
+    expect(lines.slice(-2)).toEqual([
+      'skipped: a.test.ts: space > mars (skipped: no fuel): 1',
+      '1 passed, 0 failed, 1 skipped',
+    ]);
+  });
 });

@@ -4,10 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { command as health } from '../../cli/commands/health.ts';
 import { csvLine } from '../../cli/csv.ts';
 import { takePage } from '../../cli/cursor.ts';
-import { daysSince } from '../../cli/days.ts';
+import { daysOf } from '../../cli/days.ts';
 import { UsageError } from '../../cli/errors.ts';
 import { explain } from '../../cli/explain.ts';
+import { Interrupted, interruptible } from '../../cli/interruptible.ts';
 import { jsonText } from '../../cli/json.ts';
+import { withRegion } from '../../cli/region.ts';
 import type { Session } from '../../cli/session.ts';
 import { targetOf } from '../../cli/target.ts';
 import { countTo, day, serialNumber } from '../../cli/values.ts';
@@ -61,13 +63,58 @@ describe('days', () => {
   const now = Date.UTC(2026, 10, 22, 23, 59);
 
   it('are those from one on, the newest first', () => {
-    expect(daysSince('2026-11-20', now)).toEqual(['2026-11-22', '2026-11-21', '2026-11-20']);
-    expect(daysSince(undefined, now)).toHaveLength(7);
+    expect(daysOf({ since: '2026-11-20' }, now)).toEqual(['2026-11-22', '2026-11-21', '2026-11-20']);
+    expect(daysOf({}, now)).toHaveLength(7);
   });
 
-  it.each(['2026-11-23', '2020-01-01'])('not from %s', (since) =>
-    expect(() => daysSince(since, now)).toThrow(UsageError),
-  );
+  it('end where they are told to, however long ago', () => {
+    expect(daysOf({ since: '2020-02-28', until: '2020-03-01' }, now)).toEqual([
+      '2020-03-01',
+      '2020-02-29',
+      '2020-02-28',
+    ]);
+    expect(daysOf({ until: '2020-03-01' }, now)).toEqual(expect.arrayContaining(['2020-03-01', '2020-02-24']));
+    expect(daysOf({ until: '2020-03-01' }, now)).toHaveLength(7);
+    expect(daysOf({ since: '2019-03-02', until: '2020-03-01' }, now)).toHaveLength(366);
+  });
+
+  it.each([
+    [{ since: '2026-11-23' }, /2026-11-23 is not yet/],
+    [{ until: '2026-11-23' }, /2026-11-23 is not yet/],
+    [{ since: '2026-11-22', until: '2026-11-21' }, /2026-11-22 is after 2026-11-21/],
+    [{ since: '2020-01-01' }, /it is 2518 days/],
+    [{ since: '2019-03-01', until: '2020-03-01' }, /it is 367 days/],
+  ])('not %j', (options, told) => expect(() => daysOf(options, now)).toThrow(told));
+});
+
+describe('the Region', () => {
+  it("is AWS_REGION, then AWS_DEFAULT_REGION, then the profile's", () => {
+    expect(withRegion({ AWS_REGION: 'a', AWS_DEFAULT_REGION: 'b' })).toEqual({});
+    expect(withRegion({ AWS_REGION: '', AWS_DEFAULT_REGION: 'b' })).toEqual({ AWS_REGION: 'b' });
+    expect(withRegion({ AWS_DEFAULT_REGION: 'b' })).toEqual({ AWS_REGION: 'b' });
+    expect(withRegion({ AWS_DEFAULT_REGION: '' })).toEqual({});
+  });
+});
+
+describe('what is interrupted', () => {
+  async function* endless() {
+    yield 1;
+    await new Promise(() => {});
+  }
+
+  it('ends while the next one is waited for', async () => {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const item of interruptible(endless(), controller.signal)) {
+        seen.push(item);
+        setImmediate(() => controller.abort());
+      }
+    })();
+    await expect(reading).rejects.toThrow(Interrupted);
+    expect(seen).toEqual([1]);
+    await expect(interruptible(endless(), controller.signal).next()).rejects.toThrow(Interrupted);
+  });
 });
 
 describe('pages', () => {
@@ -139,8 +186,31 @@ describe('the answer in a row', () => {
     expect(answerIn(issued, { ...sent, requestHash: 'other' })).toMatchObject({ code: 'REQUEST_CONFLICT' });
     const other = { ...rejected, requestHash: 'other' };
     expect(answerIn(other, { ...sent, standing: other })).toBeUndefined();
-    const counted = { ...other, conflicts: 1, lastConflictAt: 5 };
-    expect(answerIn(counted, { ...sent, standing: other })).toMatchObject({ code: 'REQUEST_CONFLICT' });
+    const counted = { conflicts: 1, lastConflictAt: 5 };
+    for (const row of [
+      other,
+      ...['intent', 'abandoned'].map((state) => ({ ...issued, requestHash: 'other', state })),
+    ]) {
+      expect(answerIn(row, { ...sent, standing: row })).toBeUndefined();
+      expect(answerIn({ ...row, ...counted }, { ...sent, standing: row })).toMatchObject({ code: 'REQUEST_CONFLICT' });
+      // It was counted for somebody else, before.
+      const standing = { ...row, ...counted };
+      expect(answerIn(standing, { ...sent, standing })).toBeUndefined();
+    }
+    const ours = { ...issued, state: 'intent' };
+    expect(answerIn({ ...ours, ...counted }, { ...sent, standing: ours })).toBeUndefined();
+  });
+
+  it('says whether it stood already', () => {
+    expect(answerIn(issued, { ...sent, standing: issued })).toMatchObject({ status: 'issued', stoodAlready: true });
+    expect(answerIn(issued, { ...sent, standing: { ...issued, state: 'intent' } })).toMatchObject({
+      stoodAlready: false,
+    });
+    expect(answerIn({ ...rejected, rejectedAt: 2 }, { ...sent, standing: rejected })).toMatchObject({
+      stoodAlready: false,
+    });
+    const final = { ...rejected, reopenable: false };
+    expect(answerIn(final, { ...sent, standing: final })).toMatchObject({ stoodAlready: true });
   });
 });
 
@@ -149,12 +219,26 @@ describe('what is said of what was thrown', () => {
   const environment = { AWS_REGION: 'eu-west-1' };
 
   it.each([
-    [named('CredentialsProviderError'), /no AWS credentials/],
+    [
+      named('CredentialsProviderError', 'Could not load credentials from any providers'),
+      /^There are no AWS credentials\.$/,
+    ],
+    [
+      storeError(named('CredentialsProviderError', 'Token is expired. Run\n aws sso login'), 'Reading one'),
+      /^There are no AWS credentials: Token is expired\. Run aws sso login\.$/,
+    ],
     [
       storeError(named('ResourceNotFoundException'), 'Reading one'),
       /no such thing at AWS in eu-west-1 \(Reading one\)/,
     ],
-    [storeError(named('AccessDeniedException'), 'Reading one'), /may not do this \(Reading one\)/],
+    [
+      storeError(named('AccessDeniedException', 'User: me is not authorized to perform: x:Y'), 'Reading one'),
+      /may not do this \(Reading one\): User: me is not authorized to perform: x:Y\.$/,
+    ],
+    [
+      named('AccessDenied', 'User: me is not authorized to perform: sqs:Z'),
+      /may not do this: User: me is not authorized to perform: sqs:Z\.$/,
+    ],
     [storeError(named('ExpiredTokenException'), 'Reading one'), /expired/],
     [new Error('Invoking f', { cause: named('UnrecognizedClientException') }), /does not take these AWS credentials/],
     [new AggregateError([Object.assign(new Error('x'), { code: 'ECONNREFUSED' })]), /does not answer/],
@@ -165,6 +249,18 @@ describe('what is said of what was thrown', () => {
     const told = explain(error, environment);
     expect(told.message).toMatch(message);
     expect(told.cure).toMatch(/\.$/);
+  });
+
+  it('with a profile: which, and where a code is asked for, what to do', () => {
+    const inProfile = { ...environment, AWS_PROFILE: 'ops' };
+    const vain = named('CredentialsProviderError', 'Could not load credentials from any providers');
+    expect(explain(vain, inProfile).message).toBe('There are no AWS credentials in the profile ops (AWS_PROFILE).');
+    const code = 'Profile ops requires multi-factor authentication, but no MFA code callback was provided.';
+    const told = explain(named('CredentialsProviderError', code), inProfile);
+    expect(told).toMatchObject({
+      message: expect.stringContaining('ops'),
+      cure: expect.stringContaining('aws configure'),
+    });
   });
 });
 
@@ -191,24 +287,24 @@ describe('what is written', () => {
   });
 
   it('shows progress on one line of a terminal, and on a few lines elsewhere', () => {
-    const shown = (isTTY: boolean) => {
+    const shown = (isTTY: boolean, total = 100) => {
       const stream = Object.assign(new PassThrough(), { isTTY });
-      const progress = new Progress(stream as unknown as NodeJS.WriteStream, 100, 'done');
-      for (let count = 0; count <= 100; count++) progress.show(count);
+      const progress = new Progress(stream as unknown as NodeJS.WriteStream, total, 'done');
+      for (let count = 0; count <= total; count++) progress.show(count);
       progress.end();
       return String(stream.read());
     };
     expect(shown(true).split('\r')).toHaveLength(102);
     expect(shown(true).split('\n')).toHaveLength(2);
-    expect(shown(false).split('\n')).toHaveLength(12);
-    expect(shown(false)).not.toContain('\r');
+    expect(shown(false)).toBe('0/100 done\n25/100 done\n50/100 done\n75/100 done\n100/100 done\n');
+    expect(shown(false, 1)).toBe('0/1 done\n');
   });
 });
 
 describe('health', () => {
-  const look = (answer: { readonly FunctionError?: string; readonly payload: unknown }) => {
-    const { payload, ...rest } = answer;
-    const send = () => Promise.resolve({ ...rest, Payload: Buffer.from(JSON.stringify(payload)) });
+  const look = (answer: { readonly FunctionError?: string; readonly payload?: unknown; readonly text?: string }) => {
+    const { payload, text = JSON.stringify(payload), ...rest } = answer;
+    const send = () => Promise.resolve({ ...rest, Payload: Buffer.from(text) });
     const session = {
       target: () => targetOf({ stage: 'test' }, {}),
       clients: { lambda: () => Promise.resolve({ send }) },
@@ -231,6 +327,17 @@ describe('health', () => {
       exitCode: 1,
       json: { findings: null, error: { errorMessage: 'late' } },
     });
+  });
+
+  it.each([[{ FunctionError: 'Unhandled' }], [{}]])('is bad when the answer is not to be read (%j)', async (over) => {
+    for (const payload of ['Internal error', { neither: 'findings' }]) {
+      expect(await look({ ...over, payload })).toMatchObject({
+        exitCode: 1,
+        json: { findings: null, error: { errorMessage: expect.any(String) } },
+        lines: [expect.stringContaining('gives no answer')],
+      });
+    }
+    expect(await look({ ...over, text: 'no JSON' })).toMatchObject({ exitCode: 1, json: { findings: null } });
   });
 
   it('is bad for a critical finding, and for a severity that it does not know', async () => {

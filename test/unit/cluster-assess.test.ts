@@ -77,19 +77,24 @@ describe('a rule that fails', () => {
       throw new RangeError('Invalid time value');
     },
   };
-  const infinite: Rule<'cluster'> = {
+  const valueless = (value: () => number): Rule<'cluster'> => ({
     ...failing,
-    metric: { name: 'BackupAgeHours', unit: 'None', value: () => Number.POSITIVE_INFINITY },
-    check: () => [],
-  };
+    metric: { name: 'BackupAgeHours', unit: 'None', value },
+    check: () => [{ severity: 'critical', subject: clusterId, observed: 'x', threshold: 'y', sentence: 'Z.' }],
+  });
+  const unplottable = [
+    valueless(() => Number.POSITIVE_INFINITY),
+    valueless(() => Number.NaN),
+    valueless(() => {
+      throw new RangeError('No value.');
+    }),
+  ] as const;
   const spoilt = (rule: Rule) => rules.map((one) => (one.name === rule.name ? rule : one));
 
-  it.each([
-    ['with an exception', failing, 'RangeError: Invalid time value'],
-    ['with a value that CloudWatch does not take', infinite, 'Error: BackupAgeHours is Infinity.'],
-  ])('%s is critical itself, without a gauge, and the others go on', (_, rule, observed) => {
+  it('is critical itself, without a gauge but that of what was not seen, and the others go on', () => {
+    const observed = 'RangeError: Invalid time value';
     const observation = observationOf({ ...healthy, issuers: [] });
-    const assessment = assess(observation, spoilt(rule), thresholds, now);
+    const assessment = assess(observation, spoilt(failing), thresholds, now);
     expect(assessment.findings).toMatchObject([
       {
         rule: 'backup-age',
@@ -101,8 +106,38 @@ describe('a rule that fails', () => {
       },
       { rule: 'issuer-expiry', severity: 'critical' },
     ]);
-    expect(gaugesOf(assessment)).toEqual({ 'backup-age': undefined, 'issuer-expiry': 2 });
+    expect(gaugesOf(assessment)).toEqual({ described: 2, 'backup-age': undefined, 'issuer-expiry': 2 });
     expect(assessment.measurements.map(({ name }) => name)).not.toContain('BackupAgeHours');
+  });
+
+  it('only in its value goes on looking: that is a warning, and its finding and its gauge are there', () => {
+    const observation = observationOf({ ...healthy, backups: [] });
+    for (const rule of unplottable) {
+      const assessment = assess(observation, spoilt(rule), thresholds, now);
+      expect(briefly(assessment.findings)).toEqual([
+        `backup-age critical ${clusterId}`,
+        'backup-age warning the rule backup-age',
+      ]);
+      expect(assessment.findings[1]).toMatchObject({
+        observed: expect.stringMatching(
+          /^(Error: BackupAgeHours is (Infinity|NaN)\.|RangeError: No value\.)$/,
+        ) as string,
+        runbook: 'docs/runbook.md#described',
+      });
+      expect(gaugesOf(assessment)).toEqual({ described: 1, 'backup-age': 2 });
+      expect(assessment.measurements.map(({ name }) => name)).not.toContain('BackupAgeHours');
+    }
+  });
+
+  it('does not lower the gauge of what was not seen', () => {
+    const observation = withFailure('keyStore', { failure: { reason: 'denied', detail: 'No.' } });
+    const { measurements } = assess(observation, spoilt(unplottable[0]), thresholds, now);
+    expect(measurements.filter(({ name }) => name === gaugeName('described'))).toMatchObject([{ value: 2 }]);
+  });
+
+  it('has a gauge even where it is the one of what was not seen', () => {
+    const assessment = assess(observationOf(healthy), spoilt({ ...failing, name: 'described' }), thresholds, now);
+    expect(gaugesOf(assessment)).toEqual({ described: 2 });
   });
 
   it('lets nobody be quiet for it', () => {

@@ -1,5 +1,5 @@
 import { type Assessment, assess, gaugeName } from '../../shared/cluster/assess.ts';
-import type { Observation, PartName, Parts, WatchedIssuer } from '../../shared/cluster/observation.ts';
+import type { KmsKey, Observation, PartName, Parts, WatchedIssuer } from '../../shared/cluster/observation.ts';
 import type { Finding } from '../../shared/cluster/rule.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
 import { readThresholds, type Thresholds } from '../../shared/cluster/thresholds.ts';
@@ -19,10 +19,18 @@ export const issuer: WatchedIssuer = {
   clusterId,
 };
 
+/** In KMS, and able to sign. */
+export const kmsKey: KmsKey = {
+  keyId: 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+  state: 'Enabled',
+  usage: 'SIGN_VERIFY',
+};
+
 /** Nothing to find. */
 export const healthy: Parts = {
   canary: { clusterId, customKeyStoreId },
   issuers: [issuer],
+  issuerKeys: [],
   cluster: {
     clusterId,
     state: 'ACTIVE',

@@ -1,6 +1,6 @@
 import { ConnectionErrorCodeType } from '@aws-sdk/client-kms';
 import { describe, expect, it } from 'vitest';
-import type { Cluster, Hsm, Parts } from '../../shared/cluster/observation.ts';
+import type { Cluster, Hsm, KmsKey, Parts } from '../../shared/cluster/observation.ts';
 import { cureOf } from '../../shared/cluster/rules/connection-error-codes.ts';
 import {
   assessmentOf,
@@ -13,6 +13,7 @@ import {
   healthy,
   hour,
   issuer,
+  kmsKey,
   now,
 } from './cluster-fixture.ts';
 
@@ -432,5 +433,133 @@ describe('issuer-cluster', () => {
 
   it('lets a retired issuer be anywhere', () => {
     expect(found({ issuers: [issuer, { ...elsewhere, state: 'retired' }] })).toEqual([]);
+  });
+
+  describe('in a stage without CloudHSM', () => {
+    const inKms = { ...onNone, signerScheme: 'awskms' };
+
+    it('is content with keys in KMS, and with retired issuers', () => {
+      expect(found({ canary: {}, issuers: [inKms, { ...issuer, state: 'retired' }] })).toEqual([]);
+    });
+
+    it('finds an issuer whose key is in a cluster, named or not', () => {
+      for (const one of [issuer, onNone]) {
+        expect(findingsOf({ canary: {}, issuers: [inKms, { ...one, issuerId: 'other' }] })).toMatchObject([
+          {
+            rule: 'issuer-cluster',
+            severity: 'critical',
+            subject: 'other',
+            threshold: 'a key in KMS',
+            sentence: expect.stringContaining('without CloudHSM') as string,
+          },
+        ]);
+      }
+    });
+  });
+});
+
+describe('issuer-key', () => {
+  const keys = (...changes: Partial<KmsKey>[]): Partial<Parts> => ({
+    issuerKeys: changes.map((change, index) => ({
+      issuerId: `kms-${index}`,
+      key: { value: { ...kmsKey, ...change } },
+    })),
+  });
+  const critical = ['issuer-key critical kms-0'];
+  const saying = (...parts: string[]) => expect.stringMatching(parts.join('.*')) as string;
+
+  it('is silent where no issuer has a key in KMS', () => {
+    expect(found({ issuerKeys: [] })).toEqual([]);
+    expect(gauges({ issuerKeys: [] })).toEqual({});
+  });
+
+  it.each(['Enabled', 'Updating'])('accepts a key that is %s', (state) => {
+    expect(found(keys({ state }))).toEqual([]);
+  });
+
+  it.each([
+    ['Disabled', 'EnableKey'],
+    ['PendingReplicaDeletion', 'CancelKeyDeletion'],
+    ['PendingImport', 'ImportKeyMaterial'],
+    ['Unavailable', 'connect it'],
+    ['Creating', 'passes'],
+    ['SOMETHING_NEW', 'does not know'],
+    ['constructor', 'does not know'],
+  ])('%s is critical, and says what to do', (state, cure) => {
+    expect(found(keys({ state }))).toEqual(critical);
+    expect(findingsOf(keys({ state }))).toMatchObject([
+      { observed: state, threshold: 'Enabled', sentence: saying(kmsKey.keyId, state, cure) },
+    ]);
+    expect(gauges(keys({ state }))).toEqual({ 'issuer-key': 2 });
+  });
+
+  it('names the day on which the key is deleted', () => {
+    expect(findingsOf(keys({ state: 'PendingDeletion', deletionDate: now + 7 * day }))).toMatchObject([
+      {
+        severity: 'critical',
+        observed: 'PendingDeletion, on 2026-11-29T12:00:00.000Z',
+        sentence: saying('2026-11-29T12:00:00.000Z', 'CancelKeyDeletion, then EnableKey'),
+      },
+    ]);
+    for (const change of [{}, { deletionDate: Number.NaN }]) {
+      expect(findingsOf(keys({ state: 'PendingDeletion', ...change }))).toMatchObject([
+        { observed: 'PendingDeletion, on a day that KMS does not say' },
+      ]);
+    }
+  });
+
+  it('finds a key without a state, or without a usage', () => {
+    const { state: _, ...stateless } = kmsKey;
+    const { usage: __, ...useless } = kmsKey;
+    for (const value of [stateless, useless]) {
+      expect(found({ issuerKeys: [{ issuerId: 'kms-0', key: { value } }] })).toEqual(critical);
+    }
+  });
+
+  it('finds a key that is not for signing', () => {
+    expect(findingsOf(keys({ usage: 'ENCRYPT_DECRYPT' }))).toMatchObject([
+      { observed: 'ENCRYPT_DECRYPT', threshold: 'SIGN_VERIFY', sentence: saying('certificate was made for') },
+    ]);
+    expect(findingsOf(keys({ usage: 'ENCRYPT_DECRYPT', customKeyStoreId }))).toMatchObject([
+      { sentence: saying('symmetric', customKeyStoreId) },
+    ]);
+  });
+
+  it('is critical where KMS does not describe it, whatever the reason, and hides no other', () => {
+    for (const reason of ['denied', 'absent', 'throttled', 'unreachable', 'deadline', 'malformed'] as const) {
+      const failing = { issuerId: 'kms-x', key: { failure: { reason, detail: 'What KMS said.' } } };
+      const { issuerKeys = [] } = keys({}, { state: 'Disabled' });
+      expect(findingsOf({ issuerKeys: [failing, ...issuerKeys] })).toMatchObject([
+        { rule: 'issuer-key', severity: 'critical', subject: 'kms-x', observed: `${reason}: What KMS said.` },
+        { rule: 'issuer-key', severity: 'critical', subject: 'kms-1' },
+      ]);
+    }
+  });
+
+  describe('of a key in the custom key store', () => {
+    const unavailable = keys({ state: 'Unavailable', customKeyStoreId });
+    const disconnected = { keyStore: { ...healthy.keyStore, connectionState: 'DISCONNECTED' } };
+
+    it('says how the key store is', () => {
+      expect(findingsOf(unavailable)).toMatchObject([{ sentence: saying(customKeyStoreId, 'CONNECTED') }]);
+      const another = keys({ state: 'Unavailable', customKeyStoreId: 'cks-22222222222222222' });
+      expect(findingsOf(another)).toMatchObject([{ sentence: saying('cks-2222', 'does not see') }]);
+    });
+
+    it('leaves the finding to key-store-state where that is critical, and keeps its gauge', () => {
+      expect(found({ ...unavailable, ...disconnected })).toEqual([`key-store-state critical ${customKeyStoreId}`]);
+      expect(gauges({ ...unavailable, ...disconnected })).toEqual({ 'key-store-state': 2, 'issuer-key': 2 });
+      // Of another key store, or for another reason, it speaks.
+      for (const other of [
+        keys({ state: 'Unavailable', customKeyStoreId: 'cks-22222222222222222' }),
+        keys({ state: 'Unavailable' }),
+        keys({ state: 'Disabled', customKeyStoreId }),
+      ]) {
+        expect(found({ ...other, ...disconnected })).toEqual([
+          `key-store-state critical ${customKeyStoreId}`,
+          ...critical,
+        ]);
+      }
+    });
   });
 });

@@ -7,15 +7,27 @@ import { build as bundle } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
-import { gaugeName } from '../../shared/cluster/assess.ts';
+import { breakerMetrics } from '../../shared/breaker/tell.ts';
+import { assess, gaugeName } from '../../shared/cluster/assess.ts';
+import type { Observation } from '../../shared/cluster/observation.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
+import { readThresholds } from '../../shared/cluster/thresholds.ts';
+import { requestMetrics } from '../../shared/issuance/request-metrics.ts';
+import { metricsNamespace } from '../../shared/metrics.ts';
 import { retryDelaySeconds } from '../../shared/queue/retry-delay.ts';
-import { requestMetrics } from '../../shared/request-metrics.ts';
 
 const deploy = join(project, 'deploy');
-const read = (file: string): unknown => parse(readFileSync(join(deploy, file), 'utf8'));
+/** With merge keys (`<<`), as osls reads YAML. */
+const read = (file: string): unknown => parse(readFileSync(join(deploy, file), 'utf8'), { merge: true });
 const parameters = read('parameters.yml') as Record<string, Record<string, string | number>>;
 const declared = parameters.default ?? {};
+
+/** Stages as docs/deploying.md shows them. */
+function documentedStages(): typeof parameters {
+  const text = readFileSync(join(project, 'docs', 'deploying.md'), 'utf8');
+  const blocks = [...text.matchAll(/```yaml\n([^]*?)```/g)].map(([, block = '']) => parse(block) as typeof parameters);
+  return Object.assign({}, ...blocks) as typeof parameters;
+}
 
 interface FunctionDefinition {
   readonly handler: string;
@@ -34,7 +46,7 @@ describe('deploy/parameters.yml', () => {
   );
 
   it('declares every parameter that is used, and no other', () => {
-    const forPreconditions = ['requiredParameters', 'requiredEnvironment', 'requiredMargins'];
+    const forPreconditions = ['requiredParameters', 'requiredForCloudHSM', 'requiredEnvironment', 'requiredMargins'];
     expect([...used].sort()).toEqual(
       Object.keys(declared)
         .filter((name) => !forPreconditions.includes(name))
@@ -44,13 +56,15 @@ describe('deploy/parameters.yml', () => {
 
   it('has nothing for a stage that is not declared for all', () => {
     const { default: _, ...stages } = parameters;
-    expect(Object.keys(stages)).toEqual(['local']);
-    for (const stage of Object.values(stages))
-      expect(Object.keys(declared)).toEqual(expect.arrayContaining(Object.keys(stage)));
+    expect(Object.keys(stages)).toContain('local');
+    for (const [name, stage] of Object.entries({ ...stages, ...documentedStages() })) {
+      expect(Object.keys(declared), name).toEqual(expect.arrayContaining(Object.keys(stage)));
+    }
+    expect(Object.keys(documentedStages())).toEqual(['prod']);
   });
 
   it('requires only what it declares, and what it requires has no default', () => {
-    const required = String(declared['requiredParameters']).split(',');
+    const required = [declared['requiredParameters'], declared['requiredForCloudHSM']].join(',').split(',');
     expect(required.map((name) => [name, declared[name]])).toEqual(required.map((name) => [name, '']));
   });
 });
@@ -70,7 +84,8 @@ describe('deploy/preconditions.cjs', () => {
     publicBucket: 'example-mintmark-public',
   };
   const check = (stage: string, over: Record<string, string>, options: { region?: string } = {}) => {
-    const values: Record<string, unknown> = { ...declared, ...parameters[stage], ...over };
+    const prefix = `mintmark-${stage}`;
+    const values: Record<string, unknown> = { ...declared, prefix, ...parameters[stage], ...over };
     // Any file that is there stands for a bundle that is.
     const handler = over['handler'] ?? 'local/setup/machine.handler';
     const [first = '', ...others] = Object.keys(functions);
@@ -102,11 +117,44 @@ describe('deploy/preconditions.cjs', () => {
 
   it('name every parameter that is missing in one sentence', async () => {
     await expect(check('prod', {})).rejects.toThrow(
-      'The stage prod needs --param region=... --param layerArn=... --param subnetIds=... --param securityGroupIds=... ' +
-        '--param sealingKeyArn=... --param publicBucket=... (docs/deploying.md says what each is).',
+      'The stage prod needs --param region=... --param publicBucket=...; and either --param layerArn=... ' +
+        '--param subnetIds=... --param securityGroupIds=... --param sealingKeyArn=... for CA keys in CloudHSM, or ' +
+        '--param issuerKeyArns=... for CA keys in KMS alone (docs/deploying.md says what each is).',
     );
     const { layerArn: _, ...rest } = given;
     await expect(check('staging', rest)).rejects.toThrow(/^The stage staging needs --param layerArn=\.\.\. \(/);
+  });
+
+  describe('where the CA keys are', () => {
+    const { region, publicBucket, ...cloudHSM } = given;
+    const common = { region, publicBucket };
+    const issuerKeyArns =
+      'arn:aws:kms:eu-central-1:111122223333:key/1111,arn:aws:kms:eu-central-1:111122223333:key/2222';
+
+    it('are met by a stage with keys in CloudHSM, in KMS alone, and in both', async () => {
+      for (const keys of [cloudHSM, { issuerKeyArns }, { ...cloudHSM, issuerKeyArns }]) {
+        await expect(check('prod', { ...common, ...keys })).resolves.toBe('met');
+      }
+    });
+
+    it('name both ways where neither is taken, in one sentence', async () => {
+      await expect(check('prod', common)).rejects.toThrow(
+        /^The stage prod needs either --param layerArn=\.\.\. .* for CA keys in CloudHSM, or --param issuerKeyArns=\.\.\. for CA keys in KMS alone \([^.]*\.md says what each is\)\.$/,
+      );
+    });
+
+    it.each(Object.keys(cloudHSM))('want all that CloudHSM takes or none of it: %s', async (name) => {
+      const sentence = new RegExp(`^The stage prod needs --param ${name}=\\.\\.\\. \\(`);
+      await expect(check('prod', { ...given, issuerKeyArns, [name]: '' })).rejects.toThrow(sentence);
+      await expect(check('prod', { ...given, [name]: '' })).rejects.toThrow(sentence);
+    });
+
+    it('want the keys in KMS in the stage’s own Region, each of them', async () => {
+      const other = `${issuerKeyArns},arn:aws:kms:eu-west-1:111122223333:key/3333`;
+      await expect(check('prod', { ...common, issuerKeyArns: other })).rejects.toThrow(
+        /^issuerKeyArns is in eu-west-1, the stage in eu-central-1\.$/,
+      );
+    });
   });
 
   it('take the Region from --region too', async () => {
@@ -125,7 +173,12 @@ describe('deploy/preconditions.cjs', () => {
     ['publicBucket', 'Example_Bucket'],
     ['cloudFrontDistributionArn', 'E1EXAMPLE'],
     ['issuerKeyArns', `${given.sealingKeyArn}, ${given.sealingKeyArn}`],
+    ['redriveRoleArns', 'arn:aws:iam::111122223333:user/someone'],
     ['architecture', 'amd64'],
+    ['prefix', ''],
+    ['prefix', 'mint mark'],
+    ['prefix', '-mintmark'],
+    ['prefix', 'm'.repeat(65)],
     ['visibilityTimeout', '3m'],
     ['visibilityTimeout', ''],
     ['maxReceiveCount', '0'],
@@ -137,8 +190,15 @@ describe('deploy/preconditions.cjs', () => {
     ['logRetentionDays', '366'],
     ['requestAgeAlarmSeconds', 'five'],
     ['requestAlarmPeriodSeconds', '1000'],
+    ['requestAlarmPeriods', '1.5'],
     ['watchPeriodSeconds', '90'],
     ['watchSchedule', '5 minutes'],
+    ['watchSchedule', ''],
+    ['watchSchedule', 'rate(5 minute)'],
+    ['watchSchedule', 'rate(1 minutes)'],
+    ['watchSchedule', 'rate(0 minutes)'],
+    ['watchSchedule', 'rate(30 seconds)'],
+    ['watchSchedule', 'cron(0/5 * * * ? *)'],
     ['hsmCountMinimum', 'two'],
     ['backupSlackHours', '6h'],
     ['issuerExpiryWarningDays', '90d'],
@@ -166,19 +226,44 @@ describe('deploy/preconditions.cjs', () => {
     ['requestAgeAlarmSeconds', '14400', '14399', 'requestAgeAlarmSeconds must be less than giveUpAfterSeconds.'],
     ['visibilityTimeout', '179', '180', "visibilityTimeout must be at least 180, 6 times the functions' timeout."],
     [
-      'requestAlarmPeriodSeconds',
-      '900',
-      '960',
-      'requestAlarmPeriodSeconds must be at least 960, the longest wait between two tries and a minute.',
+      'requestAlarmPeriods',
+      '15',
+      '16',
+      'requestAlarmPeriods must be at least 16, the longest wait between two tries and a minute.',
     ],
-    ['watchPeriodSeconds', '540', '600', 'watchPeriodSeconds must be at least 600, twice what lies between two looks.'],
+    [
+      'requestAlarmPeriods',
+      '1441',
+      '1440',
+      'requestAlarmPeriodSeconds must be at most 59: CloudWatch looks back over 86400 s at most, in 1441 periods.',
+    ],
+    ...['120', '30'].map((period) => [
+      'requestAlarmPeriodSeconds',
+      period,
+      '60',
+      'requestAlarmPeriodSeconds must be 60: a value of a longer period is looked at for longer, and of a shorter one there is none.',
+    ]),
+    ['watchPeriodSeconds', '240', '300', 'watchPeriodSeconds must be at least 300, what lies between two looks.'],
+    ['watchPeriodSeconds', '30', '360', 'watchPeriodSeconds must be at least 300, what lies between two looks.'],
+    [
+      'watchPeriodSeconds',
+      '302460',
+      '302400',
+      'watchPeriodSeconds must be at most 302400: CloudWatch looks back over 604800 s at most, in 2 periods.',
+    ],
     [
       'watchSchedule',
       'rate(1 hour)',
-      'cron(0/5 * * * ? *)',
-      'watchPeriodSeconds must be at least 7200, twice what lies between two looks.',
+      'rate(1 minute)',
+      'watchPeriodSeconds must be at least 3600, what lies between two looks.',
     ],
-  ])('refuse %s=%s, and take %s', async (name, bad, good, sentence) => {
+    [
+      'watchSchedule',
+      'rate(1 day)',
+      'rate(4 minutes)',
+      'watchPeriodSeconds must be at least 86400, what lies between two looks.',
+    ],
+  ])('refuse %s=%s, and take %s', async (name = '', bad = '', good = '', sentence = '') => {
     await expect(check('prod', { ...given, [name]: bad })).rejects.toThrow(new RegExp(`^${escaped(sentence)}$`));
     await expect(check('prod', { ...given, [name]: good })).resolves.toBe('met');
   });
@@ -186,6 +271,7 @@ describe('deploy/preconditions.cjs', () => {
   it('leave the margins to a stage that asks for none', async () => {
     vi.stubEnv('AWS_ENDPOINT_URL', 'http://127.0.0.1:4566');
     const short = { visibilityTimeout: '10', requestAlarmPeriodSeconds: '10', watchPeriodSeconds: '10' };
+    expect(parameters['local']).toMatchObject({ requestAlarmPeriods: 1 });
     await expect(check('local', short)).resolves.toBe('met');
   });
 
@@ -268,26 +354,31 @@ async function actionsOf(path: string): Promise<Set<string>> {
  * first deployment to AWS.
  */
 describe('the roles', () => {
-  const { Resources: roles } = read('roles.yml') as {
-    Resources: Record<string, { Properties: { Policies?: { PolicyDocument: { Statement: object[] } }[] } }>;
-  };
+  const rolesFiles = readdirSync(deploy).filter((file) => /^roles(-[\w-]+)?\.yml$/.test(file));
+  type Roles = Record<string, { Properties: { Policies?: { PolicyDocument: { Statement: object[] } }[] } }>;
+  const roles: Roles = Object.assign({}, ...rolesFiles.map((file) => (read(file) as { Resources: Roles }).Resources));
   /** What the modules of a function can do besides what the function does with them. */
   const calledByOthers: readonly string[] = [
     // Devices.register, Issuers.add, writeCanary, sealPin and encryptCanary are for operators and the local cloud.
     'dynamodb:PutItem',
     'kms:Encrypt',
-    // Failures.list too.
-    'dynamodb:Query',
   ];
+  /** Failures.list is for operators too. */
+  const calledByOthersOn = (failuresTable: boolean): readonly string[] =>
+    failuresTable ? [...calledByOthers, 'dynamodb:Query'] : calledByOthers;
   /** Not called by the code: logging and the event source mapping's. */
   const logging = ['logs:CreateLogStream', 'logs:PutLogEvents'];
   const polling = ['sqs:DeleteMessage', 'sqs:GetQueueAttributes', 'sqs:ReceiveMessage'];
 
   const sourceOf = ({ handler }: FunctionDefinition) => join('functions', `${handler.split('/')[1]}.ts`);
 
-  async function calledBy(path: string): Promise<string[]> {
-    return [...(await actionsOf(path))].filter((action) => !calledByOthers.includes(action)).sort();
+  async function calledBy(path: string, failuresTable: boolean): Promise<string[]> {
+    const others = calledByOthersOn(failuresTable);
+    return [...(await actionsOf(path))].filter((action) => !others.includes(action)).sort();
   }
+
+  const calledByFunction = (definition: FunctionDefinition): Promise<string[]> =>
+    calledBy(sourceOf(definition), 'FAILURES_TABLE' in definition.environment);
 
   /** What a role allows, without what is for Lambda's network interfaces (test/integration/package.test.ts). */
   const grantsOf = (role: string) =>
@@ -297,21 +388,27 @@ describe('the roles', () => {
       .flatMap(({ Action, Resource }) => [Action].flat().map((action) => ({ action, resources: [Resource].flat() })))
       .filter(({ action }) => !action.startsWith('ec2:'));
 
-  /** The logical id behind a Ref or an ARN. */
+  /** The logical id behind a Ref or an ARN, and what is joined to it: an index's path. */
   function logicalId(resource: unknown): string {
-    const { Ref: ref, 'Fn::GetAtt': attribute } = resource as { Ref?: string; 'Fn::GetAtt'?: [string, string] };
+    const {
+      Ref: ref,
+      'Fn::GetAtt': attribute,
+      'Fn::Join': joined,
+    } = resource as { Ref?: string; 'Fn::GetAtt'?: [string, string]; 'Fn::Join'?: [string, [unknown, string]] };
+    if (joined !== undefined) return `${logicalId(joined[1][0])}${joined[1][1]}`;
     return ref ?? attribute?.[0] ?? JSON.stringify(resource);
   }
 
-  /** The ledger's module that has this class. */
+  /** The module of the ledger, or of the breakers, that has this class. */
   function moduleOf(className: string): string {
-    const folder = join('shared', 'ledger');
-    const files = readdirSync(join(project, folder));
-    const file = files.find((each) =>
-      new RegExp(`class ${className}\\b`).test(readFileSync(join(project, folder, each), 'utf8')),
+    const paths = ['ledger', 'breaker'].flatMap((name) =>
+      readdirSync(join(project, 'shared', name)).map((file) => join('shared', name, file)),
     );
-    if (file === undefined) throw new Error(`shared/ledger has no class ${className}.`);
-    return join(folder, file);
+    const path = paths.find((each) =>
+      new RegExp(`class ${className}\\b`).test(readFileSync(join(project, each), 'utf8')),
+    );
+    if (path === undefined) throw new Error(`shared/ledger and shared/breaker have no class ${className}.`);
+    return path;
   }
 
   /** `action resource`, of what the code calls on the tables that its function is given, one class or all on the only one. */
@@ -320,37 +417,47 @@ describe('the roles', () => {
       name.endsWith('_TABLE') ? [[name, logicalId(value)] as const] : [],
     );
     const source = readFileSync(join(project, sourceOf(definition)), 'utf8');
-    const users = new Map(
-      [...source.matchAll(/new (\w+)\(\w+(?:\(\))?, configuration\.(\w+_TABLE)\)/g)].map(([, className = '', name]) => [
-        name,
-        className,
-      ]),
-    );
-    if (users.size === 0) expect(given).toHaveLength(1);
+    const users = [...source.matchAll(/new (\w+)\(\w+(?:\(\))?, configuration\.(\w+_TABLE)\)/g)];
+    // All that is done to an only table is done by whatever the function loads.
+    const isOnly = given.length === 1;
+    if (users.length === 0) expect(isOnly).toBe(true);
     const calls = await Promise.all(
       given.map(async ([name, table]) => {
-        const className = users.get(name);
-        if (users.size > 0) expect(className, `who uses ${name}`).toBeDefined();
-        const actions = await calledBy(className === undefined ? sourceOf(definition) : moduleOf(className));
-        return actions.filter((action) => action.startsWith('dynamodb:')).map((action) => `${action} ${table}`);
+        const classes = users.flatMap(([, className = '', used]) => (used === name ? [className] : []));
+        if (!isOnly) expect(classes, `who uses ${name}`).not.toEqual([]);
+        const paths = isOnly ? [sourceOf(definition)] : classes.map(moduleOf);
+        const called = await Promise.all(
+          paths.map(async (path) => {
+            const index = /IndexName: '(\w+)'/.exec(readFileSync(join(project, path), 'utf8'))?.[1];
+            const queried = index === undefined ? table : `${table}/index/${index}`;
+            return (await calledBy(path, name === 'FAILURES_TABLE'))
+              .filter((action) => action.startsWith('dynamodb:'))
+              .map((action) => `${action} ${action === 'dynamodb:Query' ? queried : table}`);
+          }),
+        );
+        return [...new Set(called.flat())];
       }),
     );
     return calls.flat();
   }
 
   it.each(Object.entries(functions))('allows %s what its code calls, and nothing else', async (_, definition) => {
-    const called = await calledBy(sourceOf(definition));
+    const called = await calledByFunction(definition);
     expect(called.length).toBeGreaterThan(0);
     const allowed = new Set(grantsOf(definition.role).map(({ action }) => action));
-    const byLambda = [...logging, ...polling];
+    const isPolled = definition.events.some(({ sqs }) => sqs !== undefined);
+    const byLambda = isPolled ? [...logging, ...polling] : logging;
     expect([...allowed].filter((action) => !byLambda.includes(action)).sort()).toEqual(called);
   });
 
   it.each(Object.entries(functions))(
     'allows %s that on the tables, queues, topics and logs that it is given, and on no other',
     async (name, definition) => {
-      const called = await calledBy(sourceOf(definition));
-      const queues = definition.events.flatMap(({ sqs }) => (sqs === undefined ? [] : [sqs.arn['Fn::GetAtt'][0]]));
+      const called = await calledByFunction(definition);
+      const polled = definition.events.flatMap(({ sqs }) => (sqs === undefined ? [] : [sqs.arn['Fn::GetAtt'][0]]));
+      const asked = Object.entries(definition.environment).flatMap(([variable, value]) =>
+        variable.endsWith('_QUEUE_URL') ? [logicalId(value)] : [],
+      );
       const topics = Object.entries(definition.environment).flatMap(([variable, value]) =>
         variable.endsWith('_TOPIC_ARN') ? [logicalId(value)] : [],
       );
@@ -362,7 +469,7 @@ describe('the roles', () => {
       const expected = [
         ...(await tableCalls(definition)),
         ...on('sns', topics),
-        ...on('sqs', queues, queues.length > 0 ? polling : []),
+        ...on('sqs', [...polled, ...asked], polled.length > 0 ? polling : []),
         ...on('logs', [logGroup], logging),
       ];
       const allowed = grantsOf(definition.role)
@@ -379,6 +486,11 @@ interface AlarmProperties {
   readonly Namespace?: string;
   readonly MetricName?: string;
   readonly Dimensions?: readonly { readonly Name: string; readonly Value: unknown }[];
+  readonly Period?: number | string;
+  readonly EvaluationPeriods: number | string;
+  readonly DatapointsToAlarm?: number;
+  readonly Threshold: number;
+  readonly TreatMissingData: string;
   readonly Metrics?: readonly {
     readonly Id: string;
     readonly Expression?: string;
@@ -399,23 +511,39 @@ describe('deploy/alarms.yml', () => {
   const queueOf = (dimensions: AlarmProperties['Dimensions']) =>
     (dimensions?.[0]?.Value as { 'Fn::GetAtt': [string, string] } | undefined)?.['Fn::GetAtt'][0];
 
-  /** A metric math expression of CloudWatch's, as far as it is used here, on one value of each metric. */
-  function evaluate(alarm: AlarmProperties | undefined, values: Readonly<Record<string, number | undefined>>): number {
+  type Values = Readonly<Record<string, number | undefined>>;
+
+  /**
+   * A metric math expression of CloudWatch's, as far as it is used here, on one value of each metric. What is missing is 0
+   * in arithmetic, but for FILL (CloudWatch user guide, "Using metric math").
+   */
+  function evaluate(alarm: AlarmProperties | undefined, values: Values): number {
     const expression = alarm?.Metrics?.find(({ ReturnData }) => ReturnData)?.Expression ?? '';
     const ids = alarm?.Metrics?.flatMap(({ Id, MetricStat }) => (MetricStat === undefined ? [] : [Id])) ?? [];
     expect(Object.keys(values).sort()).toEqual(ids.sort());
-    const script = new Script(expression.replaceAll(' AND ', ' && '));
+    const filled = expression.replaceAll(/FILL\((\w+), (\d+)\)/g, (_, id: string, by: string) =>
+      String(values[id] ?? by),
+    );
+    const known = Object.fromEntries(Object.entries(values).map(([id, value]) => [id, value ?? 0]));
+    const script = new Script(filled.replaceAll(' AND ', ' && '));
     return Number(
       script.runInNewContext({
-        ...values,
-        FILL: (value: number | undefined, by: number) => value ?? by,
+        ...known,
         IF: (condition: boolean, yes: number, no: number) => (condition ? yes : no),
       }),
     );
   }
 
+  /** Whether M of the newest N values are above the threshold. @param minutes oldest first */
+  function isInAlarm(alarm: AlarmProperties | undefined, minutes: readonly Values[]): boolean {
+    const { EvaluationPeriods: periods = 1, DatapointsToAlarm: datapoints = 1, Threshold: threshold = 0 } = alarm ?? {};
+    expect(minutes.length).toBeGreaterThanOrEqual(Number(periods));
+    const newest = minutes.slice(-Number(periods)).map((values) => evaluate(alarm, values));
+    return newest.filter((value) => value > threshold).length >= datapoints;
+  }
+
   it('watches of our own metrics those that the functions tell, in the severities that they mean', () => {
-    const own = alarms.filter(({ Namespace }) => Namespace === 'Mintmark');
+    const own = alarms.filter(({ Namespace }) => Namespace?.startsWith('Mintmark'));
     expect(
       own.map(({ MetricName, Dimensions, AlarmActions }) => [MetricName, Dimensions, AlarmActions[0]?.Ref]),
     ).toEqual(
@@ -443,6 +571,19 @@ describe('deploy/alarms.yml', () => {
     expect(evaluate(stalled, { visible: 3, inFlight: nothing, deleted: nothing })).toBe(1);
     expect(evaluate(stalled, { visible: 0, inFlight: 2, deleted: 0 })).toBe(1);
     expect(evaluate(stalled, { visible: 5, inFlight: 2, deleted: 1 })).toBe(0);
+
+    // The newest minutes have no values yet, and FILL makes some up: they say nothing of being stalled.
+    const late = Array<Values>(4).fill({ visible: nothing, inFlight: nothing, deleted: nothing });
+    const held = Array<Values>(20).fill({ visible: 3, inFlight: 1, deleted: nothing });
+    const idle = Array<Values>(20).fill({ visible: 0, inFlight: nothing, deleted: nothing });
+    const busy = Array<Values>(20).fill({ visible: 3, inFlight: 1, deleted: 2 });
+    for (const newest of [[], late.slice(0, 1), late]) {
+      expect(isInAlarm(stalled, [...idle, ...held, ...newest]), `${newest.length} late`).toBe(true);
+      expect(isInAlarm(stalled, [...held, ...idle, ...newest])).toBe(false);
+      expect(isInAlarm(stalled, [...held, ...busy, ...newest])).toBe(false);
+    }
+    // Nine minutes are none too long for one batch that is slow.
+    expect(isInAlarm(stalled, [...busy, ...held.slice(0, 9), ...late])).toBe(false);
   });
 
   it('watches every queue that feeds the issue function', () => {
@@ -452,11 +593,26 @@ describe('deploy/alarms.yml', () => {
     );
   });
 
-  it('looks back over more than the longest wait between two tries', () => {
+  it('looks at each minute of more than the longest wait between two tries, so that one value in it is enough', () => {
+    const own = alarms.filter(({ Namespace }) => Namespace?.startsWith('Mintmark'));
+    for (const alarm of own) {
+      expect(alarm).toMatchObject({
+        Period: '${param:requestAlarmPeriodSeconds}',
+        EvaluationPeriods: '${param:requestAlarmPeriods}',
+        DatapointsToAlarm: 1,
+        TreatMissingData: 'notBreaching',
+      });
+    }
     const longest = retryDelaySeconds(1000, 1_000, 1 - Number.EPSILON);
-    expect(Number(declared['requestAlarmPeriodSeconds'])).toBeGreaterThanOrEqual(longest + 60);
+    const { requestAlarmPeriodSeconds: period, requestAlarmPeriods: periods } = declared;
+    expect(period).toBe(60);
+    expect(Number(period) * Number(periods)).toBeGreaterThanOrEqual(longest + 60);
     const preconditions = readFileSync(join(deploy, 'preconditions.cjs'), 'utf8');
     expect(preconditions).toContain(`const longestRetryDelay = ${longest};`);
+  });
+
+  it('does not ring where an operator and the schedule meet once: the watch is turned away again and again', () => {
+    expect(named('check-cluster-throttles')).toMatchObject({ EvaluationPeriods: 3, DatapointsToAlarm: 3 });
   });
 
   it('sees dead letters that are in flight, too', () => {
@@ -464,6 +620,52 @@ describe('deploy/alarms.yml', () => {
     expect(evaluate(alarm, { visible: 0, inFlight: undefined })).toBe(0);
     expect(evaluate(alarm, { visible: 0, inFlight: 4 })).toBe(4);
     expect(evaluate(alarm, { visible: 3, inFlight: 1 })).toBe(4);
+  });
+
+  it('is on the page for whoever is on call, every one', () => {
+    const operating = readFileSync(join(project, 'docs', 'operating.md'), 'utf8');
+    for (const { AlarmName: name } of alarms)
+      expect(operating).toContain(`\`${name.replace('${param:prefix}-', '')}\``);
+  });
+});
+
+describe('the metrics that alarms are on', () => {
+  interface Metric {
+    readonly Namespace?: string;
+  }
+  type Properties = Metric & { readonly Metrics?: readonly { readonly MetricStat?: { readonly Metric: Metric } }[] };
+  const files = readdirSync(deploy).filter((file) => file.endsWith('alarms.yml'));
+
+  it.each(files)("are AWS's, or those of the stage itself: %s", (file) => {
+    const { Resources: resources } = read(file) as {
+      Resources: Record<string, { Type: string; Properties: Properties }>;
+    };
+    const namespaces = Object.values(resources).flatMap(({ Type: type, Properties }) => {
+      if (type !== 'AWS::CloudWatch::Alarm') return [];
+      const { Namespace: own, Metrics: metrics = [] } = Properties;
+      return own === undefined ? metrics.flatMap(({ MetricStat }) => MetricStat?.Metric.Namespace ?? []) : [own];
+    });
+    expect(namespaces.length).toBeGreaterThan(0);
+    const allowed = ['AWS/Lambda', 'AWS/SQS', metricsNamespace('${sls:stage}')];
+    expect(namespaces.filter((namespace) => !allowed.includes(namespace))).toEqual([]);
+  });
+});
+
+describe('deploy/breaker-alarms.yml', () => {
+  const { Resources: resources } = read('breaker-alarms.yml') as {
+    Resources: Record<string, { readonly Properties: AlarmProperties }>;
+  };
+  const alarms = Object.values(resources).map(({ Properties }) => Properties);
+
+  it('watches the gauges that check-signer tells, and takes its silence for trouble once', () => {
+    const own = alarms.filter(({ Namespace }) => Namespace === metricsNamespace('${sls:stage}'));
+    expect(
+      own.map(({ MetricName, TreatMissingData, AlarmActions }) => [MetricName, TreatMissingData, AlarmActions[0]?.Ref]),
+    ).toEqual([
+      [breakerMetrics.open, 'breaching', 'AlarmsCriticalTopic'],
+      [breakerMetrics.held, 'notBreaching', 'AlarmsCriticalTopic'],
+    ]);
+    for (const { Dimensions } of own) expect(Dimensions).toEqual([{ Name: 'Stage', Value: '${sls:stage}' }]);
   });
 
   it('is on the page for whoever is on call, every one', () => {
@@ -487,15 +689,17 @@ describe('docs/deploying.md', () => {
   );
 
   it('names every parameter, and says which must be given', () => {
-    const internal = ['requiredParameters', 'requiredEnvironment', 'requiredMargins'];
+    const internal = ['requiredParameters', 'requiredForCloudHSM', 'requiredEnvironment', 'requiredMargins'];
     expect([...documented.keys()].sort()).toEqual(
       Object.keys(declared)
         .filter((name) => !internal.includes(name))
         .sort(),
     );
     const required = String(declared['requiredParameters']).split(',');
+    const forCloudHSM = String(declared['requiredForCloudHSM']).split(',');
     for (const [name, { needed }] of documented) {
-      expect(needed.startsWith('yes'), name).toBe(required.includes(name));
+      const may = forCloudHSM.includes(name) ? 'for CloudHSM' : name === 'issuerKeyArns' ? 'for KMS' : 'no';
+      expect(needed.startsWith(required.includes(name) ? 'yes' : may), name).toBe(true);
     }
   });
 
@@ -515,7 +719,9 @@ describe('docs/deploying.md', () => {
 
 describe('deploy/watch-alarms.yml', () => {
   interface Alarm {
+    readonly Condition?: string;
     readonly Properties: {
+      readonly AlarmName: string;
       readonly AlarmDescription: string;
       readonly MetricName: string;
       readonly Threshold: number;
@@ -545,6 +751,47 @@ describe('deploy/watch-alarms.yml', () => {
       }
     },
   );
+
+  it('watches in a stage without CloudHSM what such a stage has, and nothing else', () => {
+    const notAsked = { failure: { reason: 'not-asked', detail: 'There is none.' } } as const;
+    const cluster = { cluster: notAsked, backups: notAsked, keyStore: notAsked, keyStoreCanary: notAsked };
+    const without: Observation = {
+      issuers: { value: [] },
+      issuerKeys: { value: [] },
+      canary: { value: {} },
+      signingCanary: notAsked,
+      ...cluster,
+    };
+    const { measurements } = assess(without, rules, readThresholds({}), 0);
+    const gauges = measurements.map(({ name }) => name).filter((name) => name.endsWith('Finding'));
+    expect(gauges.length).toBeGreaterThan(2);
+    const conditions = Object.values(resources).map(({ Condition, Properties: { MetricName } }) => [
+      MetricName,
+      Condition,
+    ]);
+    expect(conditions).toEqual(
+      alarms.map(({ MetricName }) => [MetricName, gauges.includes(MetricName) ? undefined : 'HasSealingKey']),
+    );
+    expect((read('roles.yml') as { Conditions: object }).Conditions).toHaveProperty('HasSealingKey');
+  });
+
+  it('looks at the worst of each look of this stage, and for the canaries at two looks in a row', () => {
+    const ofCanaries = ['key-store-canary', 'signing-canary'].map(gaugeName);
+    for (const alarm of alarms) {
+      const looks = ofCanaries.includes(alarm.MetricName) && alarm.Threshold === 2 ? 2 : 1;
+      expect(alarm).toMatchObject({
+        Namespace: metricsNamespace('${sls:stage}'),
+        Dimensions: [{ Name: 'Stage', Value: '${sls:stage}' }],
+        Statistic: 'Maximum',
+        Period: '${param:watchPeriodSeconds}',
+        EvaluationPeriods: looks,
+        DatapointsToAlarm: looks,
+        ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+      });
+    }
+    const names = alarms.map(({ AlarmName }) => AlarmName);
+    expect(new Set(names).size).toBe(names.length);
+  });
 
   it('has no alarm on a gauge that does not exist', () => {
     expect([...new Set(alarms.map(({ MetricName }) => MetricName))].sort()).toEqual(

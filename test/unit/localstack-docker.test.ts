@@ -2,7 +2,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { build } from '../../local/build.ts';
+import { chooseCloud } from '../../local/choose-cloud.ts';
 import { dockerArguments, startLocalStackInDocker } from '../../local/localstack/docker.ts';
+import type { StartOptions } from '../../local/setup/options.mjs';
+
+// Bundles are the checkout's, which others use.
+vi.mock('../../local/build.ts', () => ({ build: vi.fn<typeof build>() }));
 
 describe('docker run for LocalStack', () => {
   const args = dockerArguments(4567, 'its-own', {
@@ -12,7 +18,7 @@ describe('docker run for LocalStack', () => {
     libraries: ['/usr/lib/softhsm'],
   });
 
-  it('pins the image, and listens on loopback only', () => {
+  it('pins the image, whose LocalStack itself listens on loopback only', () => {
     expect(args.slice(args.findIndex((each) => !each.startsWith('-') && each !== 'run'))).toEqual([
       'localstack/localstack:4.14.0',
       '-m',
@@ -38,7 +44,9 @@ describe('docker run for LocalStack', () => {
   });
 });
 
-describe.skipIf(process.platform !== 'linux')('LocalStack in Docker, with a docker that is a script', () => {
+const isLinux = process.platform === 'linux';
+const orNotHere = isLinux ? '' : ' (skipped: LocalStack in Docker is for Linux)';
+describe.skipIf(!isLinux)(`LocalStack in Docker, with a docker that is a script${orNotHere}`, () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'mintmark-docker-'));
@@ -46,6 +54,7 @@ describe.skipIf(process.platform !== 'linux')('LocalStack in Docker, with a dock
   });
   afterEach(() => {
     vi.unstubAllEnvs();
+    vi.restoreAllMocks();
     rmSync(folder, { recursive: true });
   });
 
@@ -69,9 +78,21 @@ esac
       folder,
       logKeptIn: join(folder, 'log'),
       libraries: [],
-      stopLimit: 1,
+      // As long as removing it may take, too.
+      stopLimit: 2_000,
       ...(signal === undefined ? {} : { signal }),
     });
+
+  it('is said at its start to be open to the network, before anything listens', async () => {
+    docker('exit 0');
+    const said: string[] = [];
+    vi.spyOn(console, 'log').mockImplementation((line: string) => void said.push(line));
+    vi.mocked(build).mockRejectedValueOnce(new Error('Not built.'));
+    const options = { cloud: 'localstack-docker', signer: 'pkcs11', allowAsymmetric: false } as const;
+    const { start: startCloud } = chooseCloud(options as unknown as StartOptions);
+    await expect(startCloud(new AbortController().signal)).rejects.toThrow('Not built.');
+    expect(said).toEqual([expect.stringMatching(/^DynamoDB Local, [^\n]* all addresses of this machine/)]);
+  });
 
   it('says what docker said, and what to do, when the container ends', async () => {
     docker('echo "no such image" >&2; exit 125');

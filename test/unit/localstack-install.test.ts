@@ -106,7 +106,8 @@ describe('a failed download', () => {
   it.each([
     'Failed to establish a new connection: [Errno -3] Temporary failure in name resolution',
     "ProxyError('Cannot connect to proxy.', NewConnectionError('[Errno 111] Connection refused'))",
-    'ERROR: Could not find a version that satisfies the requirement localstack-core==4.14.0 (from versions: none)',
+    `WARNING: Retrying after connection broken by 'NewConnectionError'
+ERROR: Could not find a version that satisfies the requirement localstack-core==4.14.0 (from versions: none)`,
     'Could not transfer artifact com.amazonaws:DynamoDBLocal:pom:2.6.1: Unknown host',
   ])('is the network: %s', (text) => {
     expect(isNetworkFailure(text)).toBe(true);
@@ -115,6 +116,7 @@ describe('a failed download', () => {
   it.each([
     'ERROR: Cannot install moto-ext because these package versions have conflicting dependencies.',
     'No space left on device',
+    'ERROR: Could not find a version that satisfies the requirement localstack-core==4.14.0 (from versions: none)',
     'ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.',
   ])('is not the network: %s', (text) => {
     expect(isNetworkFailure(text)).toBe(false);

@@ -6,11 +6,14 @@ import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type ErrorCode, errorKinds, MintmarkError } from '../../shared/errors.ts';
 import type { Outcome } from '../../shared/issuance/outcome.ts';
-import { measureFailures, measureOutcomes, tellCloudWatch } from '../../shared/request-metrics.ts';
+import { measureFailures, measureOutcomes, tellCloudWatch } from '../../shared/issuance/request-metrics.ts';
 
 const now = Date.UTC(2026, 10, 22, 12);
-const sentSecondsAgo = (...ages: readonly number[]) => ages.map((age) => ({ sentAt: now - age * 1000 }));
-const retry: Outcome = { kind: 'retry', error: new MintmarkError('SIGNER_UNAVAILABLE', 'x') };
+/** Received for the third time. */
+const sentSecondsAgo = (...ages: readonly number[]) =>
+  ages.map((age) => ({ sentAt: now - age * 1000, receiveCount: 3 }));
+const retryFor = (code: ErrorCode): Outcome => ({ kind: 'retry', error: new MintmarkError(code, 'x') });
+const retry = retryFor('SIGNER_UNAVAILABLE');
 const rejected: Outcome = {
   kind: 'rejected',
   request: { deviceId: 'd', requestId: 'r', profile: 'device-tls' },
@@ -36,10 +39,30 @@ describe('measureOutcomes', () => {
     ]);
   });
 
-  it('counts a message without an outcome among what is retried, and no age below nothing', () => {
-    expect(values(measureOutcomes(sentSecondsAgo(-3), [undefined], now))).toEqual({
+  it('knows no age below nothing', () => {
+    expect(values(measureOutcomes(sentSecondsAgo(-3), [retry], now))).toEqual({
       RequestsRetried: 1,
       OldestRetriedRequestAgeSeconds: 0,
+    });
+  });
+
+  it.each([
+    ['a defect', retryFor('INTERNAL')],
+    ['no outcome', undefined],
+  ])('counts a message with %s as retried, and not its age: the next message does not meet the same', (_, outcome) => {
+    const batch = sentSecondsAgo(5000, 20);
+    expect(values(measureOutcomes(batch.slice(0, 1), [outcome], now))).toEqual({ RequestsRetried: 1 });
+    expect(values(measureOutcomes(batch, [outcome, retry], now))).toEqual({
+      RequestsRetried: 2,
+      OldestRetriedRequestAgeSeconds: 20,
+    });
+  });
+
+  it("counts an age from the third receive on: until then SQS's own metric has it", () => {
+    const batch = [1, 2, 3].map((receiveCount) => ({ sentAt: now - 9_000 / receiveCount, receiveCount }));
+    expect(values(measureOutcomes(batch.slice(0, 2), [retry, retry], now))).toEqual({ RequestsRetried: 2 });
+    expect(values(measureOutcomes(batch, [retry, retry, retry], now))).toMatchObject({
+      OldestRetriedRequestAgeSeconds: 3,
     });
   });
 
@@ -92,7 +115,7 @@ describe('tellCloudWatch', () => {
     return { server, client };
   }
 
-  it('puts all of them in one call, namespace Mintmark, dimension Stage', async () => {
+  it("puts all of them in one call, the stage's namespace, dimension Stage", async () => {
     const { server, client } = await cloudWatchThat(200);
     const bodies: Promise<string>[] = [];
     server.prependListener('request', (request) => bodies.push(text(request)));
@@ -103,7 +126,7 @@ describe('tellCloudWatch', () => {
     expect(errors).toEqual([]);
     expect((await Promise.all(bodies)).map((body) => JSON.parse(body) as unknown)).toEqual([
       {
-        Namespace: 'Mintmark',
+        Namespace: 'Mintmark/prod',
         MetricData: two.map(({ name, unit, value }) => ({
           MetricName: name,
           Dimensions: [{ Name: 'Stage', Value: 'prod' }],

@@ -1,0 +1,262 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { type AttributeValue, ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { SQSClient } from '@aws-sdk/client-sqs';
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { CommandModule } from '../../cli/command.ts';
+import { commands } from '../../cli/commands/index.ts';
+import type { Session } from '../../cli/session.ts';
+import { targetOf } from '../../cli/target.ts';
+import { generateEcKey } from '../fixtures/csr/make.ts';
+import { makePemCsr } from '../support/embedded-openssl.ts';
+import { makeIssuingCa } from '../support/issuing-ca.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+/** The managed policies of who uses the command, against what the command calls: all of it, and no more. */
+
+const folder = temporaryFolder('cli-policies');
+const csr = join(folder, 'door-7.csr');
+writeFileSync(csr, makePemCsr(generateEcKey('P-256'), 'door-7'));
+
+/** Every command, with arguments that take it every way it has; and the policy that it is to get along with. */
+const uses: Readonly<Record<string, { readonly policy: string; readonly args: readonly (readonly string[])[] }>> = {
+  request: { policy: 'OperatorPolicy', args: [[csr], [csr, '--out', folder, '--timeout', '3']] },
+  'certificates list': {
+    policy: 'OperatorPolicy',
+    args: [[], ['--device', 'door-7'], ['--serial', 'ff'], ['--expires', '2026-11-22'], ['--status', 'intent']],
+  },
+  'certificates show': {
+    policy: 'OperatorPolicy',
+    args: [
+      ['--device', 'door-7'],
+      ['--serial', 'ff', '--abandoned'],
+    ],
+  },
+  'certificates export': { policy: 'OperatorPolicy', args: [['--expires', '2026-11-22']] },
+  'failures list': { policy: 'OperatorPolicy', args: [[]] },
+  'failures show': { policy: 'OperatorPolicy', args: [['message']] },
+  'failures redrive': { policy: 'RedrivePolicy', args: [['message'], ['--since', '2026-11-22']] },
+  'failures dismiss': { policy: 'RedrivePolicy', args: [['message', '--reason', 'test']] },
+  'queue status': { policy: 'OperatorPolicy', args: [[]] },
+  'queue pause': { policy: 'OperatorPolicy', args: [[]] },
+  'queue resume': { policy: 'OperatorPolicy', args: [[]] },
+  health: { policy: 'OperatorPolicy', args: [[]] },
+};
+
+const { tables, ...others } = targetOf({ stage: 'test' }, {});
+
+/** Logical ids (deploy/*.yml) by the names that a call has. */
+const resources: Readonly<Record<string, string>> = {
+  [tables.issuance]: 'IssuanceTable',
+  [tables.revocations]: 'RevocationsTable',
+  [tables.issuers]: 'IssuersTable',
+  [tables.failures]: 'FailuresTable',
+  [others.requestsQueue]: 'RequestsQueue',
+  [others.redriveQueue]: 'RedriveQueue',
+  [others.checkClusterFunction]: 'CheckClusterLambdaFunction',
+  [others.checkSignerFunction]: 'CheckSignerLambdaFunction',
+};
+
+interface Input {
+  readonly TableName?: string;
+  readonly IndexName?: string;
+  readonly RequestItems?: Readonly<Record<string, { readonly Keys: readonly Item[] }>>;
+  readonly QueueName?: string;
+  readonly QueueUrl?: string;
+  readonly Entries?: readonly { readonly Id: string }[];
+  readonly FunctionName?: string;
+}
+
+type Item = Record<string, AttributeValue>;
+
+const now = Date.parse('2026-11-22T12:00:00Z');
+const ca = makeIssuingCa({ notBefore: new Date(now - 1), notAfter: new Date(now + 1_000_000) });
+
+const issuanceKey: Item = { deviceId: { S: 'door-7' }, requestId: { S: 'r' } };
+const issuance: Item = {
+  ...issuanceKey,
+  state: { S: 'issued' },
+  issuerId: { S: 'devices' },
+  serialNumber: { S: 'ff'.padStart(32, '0') },
+  crlShard: { N: '0' },
+  certificate: { B: ca.issuer.certificate },
+  notAfter: { S: '2026-11-22T12:00:00.000Z' },
+};
+const failure: Item = {
+  classDay: { S: 'bug#2026-11-22' },
+  messageId: { S: 'message' },
+  code: { S: 'INTERNAL' },
+  detail: { S: 'x' },
+  failedAt: { S: '2026-11-22T00:00:00.000Z' },
+  sender: { S: 'AROA' },
+  body: { S: '{}' },
+  bodyBytes: { N: '2' },
+};
+const breaker: Item = { state: { S: 'open' }, revision: { N: '1' } };
+const issuer: Item = {
+  issuerId: { S: 'devices' },
+  state: { S: 'active' },
+  certificate: { B: ca.issuer.certificate },
+  chain: { L: [{ B: ca.root }] },
+};
+
+const rowsIn: Readonly<Record<string, Item>> = {
+  [tables.issuance]: issuance,
+  [tables.failures]: failure,
+  [tables.issuers]: issuer,
+};
+
+/** An AWS in which there is one of each. */
+const answers: Readonly<Record<string, (input: Input) => object>> = {
+  QueryCommand: ({ TableName = '' }) => ({ Items: [rowsIn[TableName]] }),
+  ScanCommand: ({ TableName = '' }) => ({ Items: [rowsIn[TableName]] }),
+  // A request that is asked for has its answer in `failures`: the CSR's id is not known here.
+  BatchGetItemCommand: ({ RequestItems = {} }) => ({
+    Responses: Object.fromEntries(
+      Object.entries(RequestItems).map(([table, { Keys: keys }]) => [
+        table,
+        keys
+          .filter((key) => table !== tables.failures || key['classDay']?.S === failure['classDay']?.S)
+          .filter((key) => table !== tables.issuance || key['requestId']?.S === 'r')
+          .map((key) => ({ ...rowsIn[table], ...key })),
+      ]),
+    ),
+  }),
+  GetItemCommand: ({ TableName = '' }) =>
+    TableName === tables.failures ? { Item: failure } : TableName === tables.issuers ? { Item: breaker } : {},
+  // Somebody was faster with a failure; a breaker changes.
+  UpdateItemCommand: ({ TableName = '' }) => {
+    if (TableName === tables.issuers) return { Attributes: { ...breaker, state: { S: 'half-open' } } };
+    throw new ConditionalCheckFailedException({ message: 'The conditional request failed', $metadata: {} });
+  },
+  GetQueueUrlCommand: ({ QueueName }) => ({ QueueUrl: `http://sqs/000000000000/${QueueName}` }),
+  GetQueueAttributesCommand: () => ({ Attributes: {} }),
+  SendMessageBatchCommand: ({ Entries: entries = [] }) => ({
+    Successful: entries.map(({ Id }) => ({ Id, MessageId: 'message' })),
+  }),
+  InvokeCommand: () => ({ Payload: Buffer.from('{"findings":[]}') }),
+  ListEventSourceMappingsCommand: () => ({ EventSourceMappings: [] }),
+  GetMetricDataCommand: () => ({ MetricDataResults: [] }),
+};
+
+/** The IAM action that authorises a call, where it is not the call's own name (Service Authorization Reference). */
+const authorisedBy: Readonly<Record<string, string>> = {
+  SendMessageBatch: 'SendMessage',
+  Invoke: 'InvokeFunction',
+};
+
+/** `dynamodb:Query IssuanceTable/index/bySerial`; the whole account's, where AWS has no resource level. */
+function permissionsOf(service: string, name: string, input: Input): string[] {
+  const own = name.replace(/Command$/, '');
+  const action = `${service}:${authorisedBy[own] ?? own}`;
+  const queue = input.QueueName ?? input.QueueUrl?.split('/').at(-1);
+  const index = input.IndexName === undefined ? '' : `/index/${input.IndexName}`;
+  const names = [input.TableName, queue, input.FunctionName, ...Object.keys(input.RequestItems ?? {})];
+  const known = names.filter((one) => one !== undefined && service !== 'cloudwatch').map((one = '') => resources[one]);
+  const isUnlevelled = own === 'ListEventSourceMappings' || known.length === 0;
+  return isUnlevelled ? [`${action} *`] : known.map((resource) => `${action} ${resource}${index}`);
+}
+
+/** Runs a command in that AWS. @returns what it needed to be allowed */
+async function permissions(module: CommandModule, args: readonly string[]): Promise<string[]> {
+  const needed: string[] = [];
+  // AWS's own paginators take AWS's own clients.
+  const client = <Client extends { send: unknown }>(service: string, made: Client) => {
+    made.send = (command: { readonly input: Input }) => {
+      const { name } = command.constructor;
+      needed.push(...permissionsOf(service, name, command.input));
+      const answer = answers[name];
+      if (answer === undefined) throw new Error(`What AWS answers to ${name} is not written down here.`);
+      return Promise.resolve().then(() => answer(command.input));
+    };
+    return () => Promise.resolve(made);
+  };
+  const where = { region: 'eu-west-1', credentials: { accessKeyId: 'test', secretAccessKey: 'test' } };
+  const stream = () => Object.assign(new PassThrough(), { isTTY: false });
+  const [stdout, stderr] = [stream(), stream()];
+  let time = now;
+  const session = {
+    target: () => targetOf({ stage: 'test' }, {}),
+    clients: {
+      dynamoDB: client('dynamodb', new DynamoDBClient(where)),
+      sqs: client('sqs', new SQSClient(where)),
+      lambda: client('lambda', new LambdaClient(where)),
+      cloudWatch: client('cloudwatch', new CloudWatchClient(where)),
+    },
+    isJson: true,
+    stdout: stdout.resume(),
+    stderr: stderr.resume(),
+    note: () => undefined,
+    explain: (error: unknown) => ({ message: String(error), cure: '' }),
+    interrupted: new AbortController().signal,
+    // So that a request without a row is looked for in `failures` at once.
+    now: () => (time += 5_000),
+  } as unknown as Session;
+  const command = module.declare(new Command().exitOverride());
+  command.parse(args, { from: 'user' });
+  await module.run(session, command.opts(), command.args);
+  return needed;
+}
+
+interface Statement {
+  readonly Action: string | readonly string[];
+  readonly Resource: unknown;
+  readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+function statementsOf(policy: string): Statement[] {
+  for (const file of ['roles.yml', 'redrive.yml']) {
+    const text = readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8');
+    const { Resources: found } = parse(text, { merge: true }) as {
+      Resources: Record<string, { Properties: { PolicyDocument: { Statement: Statement[] } } }>;
+    };
+    if (found[policy] !== undefined) return found[policy].Properties.PolicyDocument.Statement;
+  }
+  throw new Error(`There is no ${policy}.`);
+}
+
+function resourceOf(resource: unknown): string {
+  if (typeof resource === 'string') return resource;
+  const { 'Fn::GetAtt': [logicalId] = [], 'Fn::Join': [, parts] = [] } = resource as {
+    'Fn::GetAtt'?: [string, string];
+    'Fn::Join'?: [string, readonly unknown[]];
+  };
+  return logicalId ?? (parts ?? []).map(resourceOf).join('');
+}
+
+const allowedBy = (policy: string): string[] =>
+  statementsOf(policy).flatMap(({ Action: action, Resource: resource }) =>
+    [action].flat().flatMap((one) => [resource].flat().map((on) => `${one} ${resourceOf(on)}`)),
+  );
+
+const sorted = (permitted: readonly string[]): string[] => [...new Set(permitted)].sort();
+
+it('every command is here', () => {
+  expect(Object.keys(uses).sort()).toEqual(commands.map(({ name }) => name.join(' ')).sort());
+});
+
+describe.each(sorted(Object.values(uses).map(({ policy }) => policy)))('%s', (policy) => {
+  it('allows what its commands call, and nothing else', async () => {
+    const needed: string[] = [];
+    for (const { name, load } of commands) {
+      const use = uses[name.join(' ')];
+      if (use?.policy !== policy) continue;
+      for (const args of use.args) needed.push(...(await permissions(await load(), args)));
+    }
+    expect(sorted(needed)).toEqual(sorted(allowedBy(policy)));
+  });
+});
+
+it('of the issuers, what everybody may know, and asks for no more', () => {
+  const statement = statementsOf('OperatorPolicy').find(
+    ({ Action: action, Resource: resource }) =>
+      [action].flat().includes('dynamodb:Scan') && resourceOf(resource) === 'IssuersTable',
+  );
+  const attributes = statement?.Condition?.['ForAllValues:StringEquals']?.['dynamodb:Attributes'];
+  expect(sorted(attributes as string[])).toEqual(Object.keys(issuer).sort());
+});
