@@ -18,8 +18,9 @@ import { readAll, readConfiguration, text } from '../shared/configuration.ts';
 import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
 
 /**
- * The watch, on a schedule: looks at cluster, backups, key store, canaries and issuers, and puts what it finds into the
- * log and into CloudWatch, whose alarms tell people. What is looked at is in shared/cluster; here it is only wired.
+ * The watch, on a schedule: looks at cluster, backups, key store, canaries, issuers and their keys in KMS, and puts what it
+ * finds into the log and into CloudWatch, whose alarms tell people. What is looked at is in shared/cluster; here it is only
+ * wired.
  */
 
 // Once for the process, at cold start. Nothing here touches the HSM: Lambda's init phase has ten seconds.
@@ -27,7 +28,14 @@ const logger = new Logger({ serviceName: 'check-cluster' });
 const { configuration, thresholds } = readAll({
   configuration: () =>
     readConfiguration(
-      z.object({ ISSUERS_TABLE: text, PKCS11_LIBRARY: text, STAGE: text, AWS_REGION: text }),
+      z.object({
+        ISSUERS_TABLE: text,
+        PKCS11_LIBRARY: text,
+        // The deployment's word on whether the stage has CloudHSM: empty where it has none, never absent.
+        SEALING_KEY_ARN: z.string(),
+        STAGE: text,
+        AWS_REGION: text,
+      }),
       process.env,
     ),
   thresholds: () => readThresholds(process.env),
@@ -38,7 +46,7 @@ const cloudWatch = makeCloudWatchClient();
 
 const sources: Sources = {
   dynamoDB: makeDynamoDBClient(),
-  cloudHsm: makeCloudHSMV2Client(),
+  ...(configuration.SEALING_KEY_ARN === '' ? {} : { cloudHsm: makeCloudHSMV2Client() }),
   kms,
   issuersTable,
   region,

@@ -9,28 +9,37 @@ import {
   makeSNSClient,
   makeSQSClient,
 } from '../shared/aws.ts';
+import { type BreakerChange, Breakers, Gatekeeper, SignerPausedError } from '../shared/breaker/index.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { errorKinds, MintmarkError } from '../shared/errors.ts';
+import { senderOf } from '../shared/failures/index.ts';
 import {
+  AdmittedIssuers,
   type Authority,
   announce,
   type IssuerCertificate,
   issueBatch,
+  measureOutcomes,
   OpenIssuers,
   type Outcome,
+  openIssuerSigner,
   type QueuedRequest,
   readProfiles,
+  signatureLine,
+  tellCloudWatch,
+  tellLimit,
 } from '../shared/issuance/index.ts';
-import { Devices, Failures, IssuanceLedger, type Issuer, Issuers, Revocations } from '../shared/ledger/index.ts';
-import { RetryLater } from '../shared/queue/index.ts';
-import { measureOutcomes, tellCloudWatch, tellLimit } from '../shared/request-metrics.ts';
 import {
-  isAwsKmsUri,
-  isPkcs11LibraryStuck,
-  openAwsKmsSigner,
-  openSealedSigner,
-  type Signer,
-} from '../shared/signer/index.ts';
+  Devices,
+  Failures,
+  IssuanceLedger,
+  type Issuer,
+  Issuers,
+  type Redriven,
+  Revocations,
+} from '../shared/ledger/index.ts';
+import { type DeliveredMessage, RetryLater } from '../shared/queue/index.ts';
+import { isPkcs11LibraryStuck, type Signer } from '../shared/signer/index.ts';
 
 /**
  * The requests queue to the ledger: one invocation takes a batch of messages and answers with those that are to be
@@ -55,6 +64,8 @@ const { configuration, profiles } = readAll({
         SIGN_BEFORE_SECONDS: seconds,
         GIVE_UP_AFTER_SECONDS: seconds,
         RETRY_BASE_SECONDS: seconds,
+        PAUSED_SECONDS: seconds,
+        REDRIVE_QUEUE_ARN: text,
       }),
       process.env,
     ),
@@ -69,6 +80,12 @@ const retryLater = new RetryLater(
   configuration.RETRY_BASE_SECONDS,
   () => randomInt(2 ** 32) / 2 ** 32,
 );
+const gatekeeper = new Gatekeeper({
+  breakers: new Breakers(dynamoDB, configuration.ISSUERS_TABLE),
+  pausedSeconds: configuration.PAUSED_SECONDS,
+  now: Date.now,
+  onError: (error) => logger.warn("A breaker's record could not be read or written; what was last read stands.", error),
+});
 const authority: Authority = {
   profiles,
   ledger: new IssuanceLedger(dynamoDB, configuration.ISSUANCE_TABLE),
@@ -81,6 +98,8 @@ const authority: Authority = {
     now: Date.now,
   }),
   publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, outcomes),
+  onSigned: (counts) =>
+    void process.stdout.write(`${signatureLine('issue', configuration.STAGE, counts, Date.now())}\n`),
   now: Date.now,
   randomBytes,
   signBeforeSeconds: configuration.SIGN_BEFORE_SECONDS,
@@ -90,27 +109,11 @@ const authority: Authority = {
 /** What an invocation keeps for storing, telling and answering after the signer's deadline: a slow call of each (ms). */
 const reserveAfterSigning = 12_000;
 
-/**
- * At cold start, and when an issuer's row has changed. A key in CloudHSM: the PIN is unsealed by KMS and goes to the HSM's
- * worker alone. A key in KMS: nothing but its name is needed.
- */
-async function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
-  const { issuerId, clusterId, signerUri } = issuer;
-  const common = { kms, uri: signerUri, certificatePublicKey: certificate.publicKey, deadline, now: Date.now };
-  if (isAwsKmsUri(signerUri)) return openAwsKmsSigner(common);
-  const sealedPin = issuer.sealedPins[configuration.AWS_REGION];
-  if (clusterId === undefined || sealedPin === undefined) {
-    const missing =
-      clusterId === undefined ? 'no clusterId' : `no PIN sealed for the Region ${configuration.AWS_REGION}`;
-    throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer ${issuerId} has ${missing}.`);
-  }
-  return openSealedSigner({
-    ...common,
-    sealedPin,
-    purpose: { clusterId, issuerId, stage: configuration.STAGE },
-    library: configuration.PKCS11_LIBRARY,
-    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-  });
+/** At cold start, and when an issuer's row has changed. */
+function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
+  const { AWS_REGION: region, STAGE: stage, PKCS11_LIBRARY: library } = configuration;
+  const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
+  return openIssuerSigner({ kms, region, stage, library, workerUrl, now: Date.now }, issuer, certificate, deadline);
 }
 
 export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
@@ -123,19 +126,34 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
   }
   const batch = event.Records.map(readRecord);
   const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
-  const outcomes = await issueBatch(authority, batch, deadline);
-  const retried: SQSRecord[] = [];
+  const gate = gatekeeper.newGate();
+  const issuers = new AdmittedIssuers(authority.issuers, gate);
+  const outcomes = await issueBatch({ ...authority, issuers }, batch, deadline);
+  const retried: (SQSRecord & Pick<DeliveredMessage, 'wait'>)[] = [];
   for (const [index, record] of event.Records.entries()) {
     const outcome = outcomes[index];
-    report(record, outcome);
-    if (outcome === undefined || outcome.kind === 'retry') retried.push(record);
+    report(record, outcome, batch[index]);
+    if (outcome === undefined || outcome.kind === 'retry') retried.push({ ...record, wait: waitOf(outcome) });
   }
-  await Promise.all([postpone(retried), tell(batch, outcomes)]);
+  const [changes] = await Promise.all([gate.report(), postpone(retried), tell(batch, outcomes)]);
+  for (const change of changes) reportChange(change);
   return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 }
 
-const postpone = (records: readonly SQSRecord[]): Promise<void> =>
+const postpone = (records: readonly DeliveredMessage[]): Promise<void> =>
   retryLater.postpone(records, (error) => logger.warn('A message waits for its full visibility timeout.', error));
+
+/** Of a message that the breaker turned away; the others wait longer with each delivery. */
+const waitOf = (outcome: Outcome | undefined): DeliveredMessage['wait'] =>
+  outcome?.kind === 'retry' && outcome.error instanceof SignerPausedError ? outcome.error.wait : undefined;
+
+/** The check-signer function tells everybody else: the change is in the record. */
+function reportChange({ from, to }: BreakerChange): void {
+  const { issuerId, state, held, reason, detail } = to;
+  const line = { issuerId, from: from.state, to: state, held, reason, detail };
+  if (state === 'open') logger.error('breaker', line);
+  else logger.info('breaker', line);
+}
 
 /** Of what is retried or failed; the alarms of deploy/alarms.yml are on it. */
 function tell(batch: readonly QueuedRequest[], outcomes: readonly Outcome[]): Promise<void> {
@@ -152,14 +170,18 @@ function readRecord(record: SQSRecord): QueuedRequest {
   return {
     messageId: record.messageId,
     body: record.body,
-    senderId: record.attributes.SenderId,
+    ...senderOf(record, configuration.REDRIVE_QUEUE_ARN),
     sentAt: Number(record.attributes.SentTimestamp),
     receiveCount: Number(record.attributes.ApproximateReceiveCount),
   };
 }
 
-function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefined): void {
-  const common = { messageId, receiveCount: Number(attributes.ApproximateReceiveCount) };
+function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefined, queued?: QueuedRequest): void {
+  const common = {
+    messageId,
+    receiveCount: Number(attributes.ApproximateReceiveCount),
+    ...(queued?.redriven === undefined ? {} : redriveIn(queued.redriven)),
+  };
   switch (outcome?.kind) {
     case 'issued': {
       const { deviceId, requestId, serialNumber } = outcome.row;
@@ -177,7 +199,15 @@ function report({ messageId, attributes }: SQSRecord, outcome: Outcome | undefin
       const { code, message, cure } = error;
       // Where a defect is, only its stack says.
       const defect = code === 'INTERNAL' ? { error: error.cause instanceof Error ? error.cause : error } : {};
-      return logger.warn('retry', { ...common, code, detail: message, cure, ...defect });
+      const lost = outcome?.firstErrorLost === undefined ? {} : { firstErrorLost: outcome.firstErrorLost.message };
+      return logger.warn('retry', { ...common, code, detail: message, cure, ...lost, ...defect });
     }
   }
 }
+
+/** Who sent it again, and for which failure: nobody else has that. */
+const redriveIn = ({ originalMessageId, redriveCount, resentBy }: Redriven) => ({
+  originalMessageId,
+  redriveCount,
+  resentBy,
+});

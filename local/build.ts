@@ -8,13 +8,13 @@ import { readProfiles } from '../shared/issuance/index.ts';
 const repository = dirname(import.meta.dirname);
 
 /** The functions that use the HSM: each gets the PKCS#11 worker beside it, since a thread has a file of its own. */
-const functionsWithWorker: ReadonlySet<string> = new Set(['issue', 'check-cluster']);
+const functionsWithWorker: ReadonlySet<string> = new Set(['issue', 'check-cluster', 'check-signer', 'reconcile']);
 
 /**
  * The functions that issue: each gets the profiles beside it. Nothing of @peculiar may be in them: its codec is for what
  * is not per certificate.
  */
-const functionsThatIssue: ReadonlySet<string> = new Set(['issue']);
+const functionsThatIssue: ReadonlySet<string> = new Set(['issue', 'reconcile']);
 
 /** Some CommonJS dependencies call `require` at run time, which an ES module does not have. */
 const requireForCommonJs =

@@ -1,8 +1,10 @@
 import * as z from 'zod';
 import { MintmarkError } from './errors.ts';
 
-/** Environment variables are text; these read the ones that count something. */
-/** At most 13 days: a queue forgets its messages after 14, and nothing may be forgotten that has no answer yet. */
+/**
+ * From text, as environment variables are. At most 13 days: a queue forgets its messages after 14, and nothing may be
+ * forgotten that has no answer yet.
+ */
 export const seconds = z.coerce.number().int().min(1).max(1_123_200);
 
 export const text = z.string().min(1);

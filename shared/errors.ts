@@ -183,12 +183,12 @@ export const errorKinds = {
   SIGNER_UNAVAILABLE: {
     disposition: 'retry',
     failureClass: 'transient-exhausted',
-    cure: 'Check the CloudHSM cluster: its state, its HSMs, and the network from the function to them.',
+    cure: "Check the CloudHSM cluster: its state, its HSMs, and the network from the function to them. Of an awskms: issuer, check the key's state and the account's quota of kms:Sign.",
   },
   SIGNER_MISCONFIGURED: {
     disposition: 'retry',
     failureClass: 'misconfiguration',
-    cure: "Check the issuer's signer URI, the crypto user, its PIN and that the key is shared with it.",
+    cure: "Check the issuer's signer URI, the crypto user, its PIN and that the key is shared with it. Of an awskms: issuer, check that the key is in the stage's issuerKeyArns, its key policy, its state and its usage.",
   },
   SIGNER_PIN_REFUSED: {
     disposition: 'retry',
@@ -198,7 +198,12 @@ export const errorKinds = {
   SIGNER_DEADLINE: {
     disposition: 'retry',
     failureClass: 'transient-exhausted',
-    cure: 'The HSM did not answer in time; check its load and the function timeout.',
+    cure: 'The HSM, or KMS, did not answer in time; check its load and the function timeout.',
+  },
+  SIGNER_PAUSED: {
+    disposition: 'retry',
+    failureClass: 'transient-exhausted',
+    cure: 'The breaker keeps requests from a signer that is away, or an operator paused it: `mintmark queue status` says why and what to do.',
   },
   SIGNATURE_WRONG: {
     disposition: 'retry',

@@ -1,4 +1,4 @@
-import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import type { Reporter, TestCase, TestModule, TestSuite } from 'vitest/node';
 
 export interface TestCounts {
   readonly passed: number;
@@ -32,22 +32,27 @@ export function countTests(modules: readonly TestModule[], unhandledErrors: numb
   return counts;
 }
 
-/** What did not run, so that nobody takes it for passed: a line for each outermost suite, whose name may say why. */
+/** What did not run, so that nobody takes it for passed: a line for each outermost one skipped, whose name may say why. */
 export function skippedLines(modules: readonly TestModule[]): string[] {
   return modules.flatMap((module) => {
     const suites = new Map<string, number>();
     for (const test of module.children.allTests('skipped')) {
-      const name = outermostName(test);
+      const name = nameOfSkipped(test);
       suites.set(name, (suites.get(name) ?? 0) + 1);
     }
     return [...suites].map(([name, count]) => `skipped: ${module.relativeModuleId}: ${name}: ${count}`);
   });
 }
 
-function outermostName(test: TestCase): string {
-  let outermost: TestCase | Exclude<TestCase['parent'], TestModule> = test;
-  while (outermost.parent.type !== 'module') outermost = outermost.parent;
-  return outermost.name;
+/** The outermost suite that was skipped with the test in it, or the test, which may have given up by itself and said why. */
+function nameOfSkipped(test: TestCase): string {
+  let skipped: TestCase | TestSuite = test;
+  for (let each: TestCase['parent'] = test.parent; each.type !== 'module'; each = each.parent) {
+    if (each.options.mode === 'skip' || each.options.mode === 'todo') skipped = each;
+  }
+  const result = test.result();
+  const why = result.state === 'skipped' && result.note !== undefined ? ` (skipped: ${result.note})` : '';
+  return `${skipped.fullName}${why}`;
 }
 
 /**

@@ -4,9 +4,13 @@ import { userCache } from '../setup/machine.mjs';
 
 /** LocalStack ended, or did not come up. The message says what happened, what to do, and what its log says. */
 export class LocalStackDied extends Error {
-  constructor(message: string) {
+  /** Another program took its port. */
+  readonly portWasLost: boolean;
+
+  constructor(message: string, portWasLost: boolean) {
     super(message);
     this.name = 'LocalStackDied';
+    this.portWasLost = portWasLost;
   }
 }
 
@@ -30,7 +34,7 @@ export interface Circumstances {
 
 /** Never throws: it is told when something has gone wrong already. */
 export function diedOf(end: End, circumstances: Circumstances): LocalStackDied {
-  return new LocalStackDied(describeDeath(end, circumstances, keepLog(circumstances)));
+  return new LocalStackDied(describeDeath(end, circumstances, keepLog(circumstances)), portWasLost(end));
 }
 
 type KeptLog = { readonly path: string; readonly text: string } | { readonly lost: string };
@@ -73,8 +77,10 @@ function whatHappened(end: End): string {
 /** Of LocalStack that cannot listen on its port (executor/mintmark_localstack/identity.py): EADDRINUSE, mostly. */
 const cannotListen = 98;
 
+const portWasLost = (end: End): boolean => end.kind === 'exit' && end.code === cannotListen;
+
 function cureOf(end: End, { port, reinstall }: Circumstances): string {
-  if (end.kind === 'exit' && end.code === cannotListen) {
+  if (portWasLost(end)) {
     return `Another program took port ${port} on 127.0.0.1 before LocalStack had it: run the same again.`;
   }
   if (end.kind === 'signal') {

@@ -31,6 +31,10 @@ const python = '/opt/code/localstack/.venv/bin/python';
 
 const image = `localstack/localstack:${localStackVersion}`;
 
+/** What whoever starts it is to know: without Docker a stand-in for Java keeps it on loopback (executor/, dynamodb_local.py). */
+export const openToTheNetwork =
+  'DynamoDB Local, in the container, listens on all addresses of this machine: whoever reaches it over the network can read and write its tables. Start LocalStack without --docker, or behind a firewall, where that matters.';
+
 /** Pulling the image takes longer than anything else. */
 const startLimit = 600_000;
 
@@ -40,7 +44,7 @@ const defaultStopLimit = 10_000;
  * `docker run` for LocalStack in a container: the image of the same version, the last that starts without an account.
  * Python, Java and DynamoDB Local are the image's; functions are the same processes as without Docker, in the
  * container, with the checkout's Node and libraries. It shares the machine's network, so that it reaches the stub on
- * loopback and listens there itself.
+ * loopback and listens there itself; but DynamoDB Local, started by the image's own Java, does not.
  *
  * @returns docker's arguments
  */

@@ -82,13 +82,14 @@ export async function installLocalStack(signal?: AbortSignal): Promise<LocalStac
   return underLock(join(folder, 'lock'), python, install, signal);
 }
 
-/** What pip, Maven and Java say when they do not get through, as against an answer that they do not like. */
+/**
+ * What pip, Maven and Java say when they do not get through, as against an answer that they do not like. pip's "from
+ * versions: none" is no such word: it ends a lost connection as well as a pin that is wrong, and stands after the former's.
+ */
 const networkFailures = [
   /name resolution|Name or service not known|nodename nor servname|Unknown ?host/i,
   /NewConnectionError|ProxyError|Cannot connect to proxy|ReadTimeoutError|SSLError|PKIX path building failed/i,
   /Connection (?:refused|reset|timed out)|(?:connect|read) timed out|Network is unreachable|No route to host/i,
-  // pip, of a package whose page it could not read; every package that is asked for exists.
-  /from versions: none/,
 ];
 
 export function isNetworkFailure(text: string): boolean {

@@ -8,8 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { project, SetUpError } from '../setup/machine.mjs';
 import { removeAbandonedState, statePrefix } from '../state-folder.ts';
-import type { End, LocalStackDied } from './died.ts';
-import { diedOf } from './died.ts';
+import { diedOf, type End, LocalStackDied } from './died.ts';
 import type { LocalStackInstallation } from './install.ts';
 import { untilReady } from './ready.ts';
 
@@ -58,17 +57,27 @@ const defaultStartLimit = 120_000;
 /**
  * LocalStack in a process of its own, on loopback, with functions as Node processes and DynamoDB Local in a JVM. All of
  * its state is in a temporary folder of its own. Several may run at once. All of it ends with this process, whatever
- * ends that, SIGKILL included.
+ * ends that, SIGKILL included. Where no port was asked for, one that another program took meanwhile is no reason to fail:
+ * it is started once more, on another.
  *
  * @throws SetUpError when the port is taken
  * @throws LocalStackDied when it does not come up
  * @throws the signal's reason
  */
 export async function startLocalStack(options: LocalStackOptions): Promise<LocalStack> {
-  const { signal } = options;
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   removeAbandonedState();
-  const port = await claimPort(options.port ?? 0);
+  if (options.port !== undefined) return startOn(await claimPort(options.port), options);
+  try {
+    return await startOn(await claimPort(0), options);
+  } catch (error) {
+    if (!(error instanceof LocalStackDied && error.portWasLost)) throw error;
+  }
+  return startOn(await claimPort(0), options);
+}
+
+async function startOn(port: number, options: LocalStackOptions): Promise<LocalStack> {
+  const { signal } = options;
   const folder = mkdtempSync(join(tmpdir(), statePrefix()));
   const logFile = join(folder, 'localstack.log');
   const identity = randomUUID();

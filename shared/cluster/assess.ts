@@ -1,14 +1,9 @@
+import type { Measurement } from '../metrics.ts';
 import { failureOf } from './failure.ts';
 import type { Observation, PartName, Parts } from './observation.ts';
-import type { Described, Finding, Metric, PartFailure, Rule, RuleFinding, Seen, Severity } from './rule.ts';
+import type { Described, Finding, PartFailure, Rule, RuleFinding, Seen, Severity } from './rule.ts';
+import { rule as described } from './rules/described.ts';
 import type { Thresholds } from './thresholds.ts';
-
-/** One value for CloudWatch; the namespace and the dimension Stage are the publisher's. */
-export interface Measurement {
-  readonly name: string;
-  readonly unit: Metric['unit'];
-  readonly value: number;
-}
 
 export interface Assessment {
   readonly findings: readonly Finding[];
@@ -21,8 +16,9 @@ const gaugeValue: Readonly<Record<Severity, number>> = { warning: 1, critical: 2
  * What the rules make of an observation. Pure, and never throws.
  *
  * A rule that needs a part which could not be described says nothing, and has no gauge: that it could not look is a
- * finding of the rule `described`. One that throws has no gauge either, and a critical finding that names the defect; the
- * others go on. A finding that another rule has reported already is left out, and counts in its gauge all the same.
+ * finding of the rule `described`. One that throws has no gauge either, and a critical finding that names the defect; one
+ * whose value cannot be plotted has its gauge, and a warning. Both count in the gauge of `described`; the others go on. A
+ * finding that another rule has reported already is left out, and counts in its gauge all the same.
  *
  * @param now milliseconds since the epoch
  */
@@ -35,43 +31,56 @@ export function assess(
   const seen = seenOf(observation);
   const findings: Finding[] = [];
   const measurements: Measurement[] = [];
+  const defects: Finding[] = [];
   /** Rules that have reported a critical finding. */
   const speaking = new Set<string>();
+  const defect = (finding: Finding) => {
+    findings.push(finding);
+    defects.push(finding);
+  };
   for (const rule of rules) {
     if (!hasAll(seen, rule.needs)) continue;
-    const outcome = apply(rule, seen, thresholds, now);
-    if ('error' in outcome) {
-      findings.push(defectOf(rule, outcome.error));
+    const found = orError(() => rule.check(seen, thresholds, now));
+    if ('error' in found) {
+      defect(brokenRule(rule, found.error));
       continue;
     }
-    const reported = outcome.found.filter(({ duplicateOf = [] }) => !duplicateOf.some((name) => speaking.has(name)));
+    const reported = found.result.filter(({ duplicateOf = [] }) => !duplicateOf.some((name) => speaking.has(name)));
     findings.push(...reported.map((finding) => findingOf(rule, finding)));
     if (reported.some(({ severity }) => severity === 'critical')) speaking.add(rule.name);
-    measurements.push(...measurementsOf(rule, outcome));
+    measurements.push(gaugeOf(rule.name, found.result));
+
+    const plotted = orError(() => plot(rule, seen, now));
+    if ('error' in plotted) defect(brokenMetric(rule, plotted.error));
+    else measurements.push(...plotted.result);
   }
-  return { findings, measurements };
+  return { findings, measurements: withDefects(measurements, defects) };
 }
 
-interface Applied {
-  readonly found: readonly RuleFinding[];
-  /** Of the rule's metric. */
-  readonly value: number | undefined;
-}
-
-function apply(
-  rule: Rule,
-  seen: Seen<keyof Described>,
-  thresholds: Thresholds,
-  now: number,
-): Applied | { readonly error: unknown } {
+function orError<Result>(run: () => Result): { readonly result: Result } | { readonly error: unknown } {
   try {
-    const value = rule.metric?.value(seen, now);
-    // PutMetricData refuses it, and with it all that stands in the same request.
-    if (value !== undefined && !Number.isFinite(value)) throw new Error(`${rule.metric?.name} is ${value}.`);
-    return { found: rule.check(seen, thresholds, now), value };
+    return { result: run() };
   } catch (error) {
     return { error };
   }
+}
+
+/** The value worth plotting, where there is one. @throws what the metric throws, and for what CloudWatch does not take */
+function plot({ metric }: Rule, seen: Seen<keyof Described>, now: number): Measurement[] {
+  const value = metric?.value(seen, now);
+  if (metric === undefined || value === undefined) return [];
+  // PutMetricData refuses it, and with it all that stands in the same request.
+  if (!Number.isFinite(value)) throw new Error(`${metric.name} is ${value}.`);
+  return [{ name: metric.name, unit: metric.unit, value }];
+}
+
+/** What is not watched for a defect of ours is not seen either, and its rule has no alarm that says so soon. */
+function withDefects(measurements: readonly Measurement[], defects: readonly Finding[]): readonly Measurement[] {
+  if (defects.length === 0) return measurements;
+  const gauge = gaugeOf(described.name, defects);
+  const [standing] = measurements.filter(({ name }) => name === gauge.name);
+  const others = measurements.filter(({ name }) => name !== gauge.name);
+  return [{ ...gauge, value: Math.max(gauge.value, standing?.value ?? 0) }, ...others];
 }
 
 function findingOf({ name }: Rule, found: RuleFinding): Finding {
@@ -79,7 +88,7 @@ function findingOf({ name }: Rule, found: RuleFinding): Finding {
   return { rule: name, ...finding, runbook: `docs/runbook.md#${name}` };
 }
 
-function defectOf({ name }: Rule, error: unknown): Finding {
+function brokenRule({ name }: Rule, error: unknown): Finding {
   const { detail } = failureOf(error);
   return {
     rule: name,
@@ -92,13 +101,22 @@ function defectOf({ name }: Rule, error: unknown): Finding {
   };
 }
 
-function measurementsOf(rule: Rule, { found, value }: Applied): Measurement[] {
-  const gauge = Math.max(0, ...found.map(({ severity }) => gaugeValue[severity]));
-  const measurements: Measurement[] = [{ name: gaugeName(rule.name), unit: 'None', value: gauge }];
-  if (rule.metric !== undefined && value !== undefined) {
-    measurements.push({ name: rule.metric.name, unit: rule.metric.unit, value });
-  }
-  return measurements;
+function brokenMetric({ name }: Rule, error: unknown): Finding {
+  const { detail } = failureOf(error);
+  return {
+    rule: name,
+    severity: 'warning',
+    subject: `the rule ${name}`,
+    observed: detail,
+    threshold: 'a number',
+    sentence: `The rule ${name} watches, and has no value to plot of what the watch saw: a defect in Mintmark. ${detail}`,
+    runbook: 'docs/runbook.md#described',
+  };
+}
+
+function gaugeOf(ruleName: string, found: readonly Pick<RuleFinding, 'severity'>[]): Measurement {
+  const value = Math.max(0, ...found.map(({ severity }) => gaugeValue[severity]));
+  return { name: gaugeName(ruleName), unit: 'None', value };
 }
 
 /** `backup-age` → `BackupAgeFinding`: 0 nothing found, 1 warning, 2 critical. */

@@ -1,4 +1,4 @@
-import { type DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { DecryptCommand, EncryptCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { MintmarkError } from '../errors.ts';
 import { binary, type Item, readBinary, readString, storeError, string } from '../ledger/index.ts';
@@ -27,8 +27,6 @@ const canaryKey = '#canary';
 
 /** The partition key of a Region's row in the issuers table. */
 export const canaryRowKey = (region: string): string => `${canaryKey}#${region}`;
-
-export const isCanaryRow = (issuerId: string): boolean => issuerId.startsWith(canaryKey);
 
 /**
  * What the canary's PIN is sealed for. The watch's role may decrypt this encryption context and the ciphertext's, so it
@@ -111,4 +109,16 @@ export function readCanary(item: Item): CanaryRecord {
   } catch (error) {
     throw new PartError('malformed', error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The Region's row, strongly consistent. @throws MintmarkError, and PartError absent or malformed */
+export async function findCanary(client: DynamoDBClient, table: string, region: string): Promise<CanaryRecord> {
+  const key = canaryRowKey(region);
+  const command = new GetItemCommand({ TableName: table, Key: { issuerId: string(key) }, ConsistentRead: true });
+  const { Item: item } = await client.send(command).catch((error: unknown) => {
+    throw storeError(error, `Reading the canary in ${table}`);
+  });
+  if (item === undefined)
+    throw new PartError('absent', `The table ${table} has no row ${key}: the watch is not set up.`);
+  return readCanary(item);
 }

@@ -9,13 +9,15 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type CustomKeyStoresListEntry, type KMSClient, paginateDescribeCustomKeyStores } from '@aws-sdk/client-kms';
 import { type CanaryRecord, decryptCanary } from './canary-record.ts';
 import type { CanarySigner } from './canary-signer.ts';
-import { failureOf, PartError, within } from './failure.ts';
-import { readIssuersTable } from './issuers-table.ts';
+import { observed, PartError } from './failure.ts';
+import { describeIssuerKeys } from './issuer-keys.ts';
+import { type IssuersTable, readIssuersTable } from './issuers-table.ts';
 import type { Backup, Cluster, KeyStore, KeyStoreCanary, Observation, Observed, SigningCanary } from './observation.ts';
 
 export interface Sources {
   readonly dynamoDB: DynamoDBClient;
-  readonly cloudHsm: CloudHSMV2Client;
+  /** Absent in a stage without CloudHSM: there is then no canary row to miss, no cluster, no backup and no key store. */
+  readonly cloudHsm?: CloudHSMV2Client;
   readonly kms: KMSClient;
   readonly issuersTable: string;
   readonly region: string;
@@ -41,18 +43,31 @@ export async function observe(sources: Sources): Promise<Observation> {
   const { dynamoDB, issuersTable, region, partMilliseconds } = sources;
   const table = await observed(partMilliseconds, (signal) => readIssuersTable(dynamoDB, issuersTable, region, signal));
   if ('failure' in table) {
-    return { issuers: table, canary: notAsked('the issuers table'), ...withoutCanary('the issuers table') };
+    const nothing = notAsked('the issuers table');
+    return { issuers: table, issuerKeys: nothing, canary: nothing, ...withoutCanary('the issuers table') };
   }
-  const issuers = { value: table.value.issuers };
-  const { canary } = table.value;
-  if ('failure' in canary) return { issuers, canary, ...withoutCanary('the canary row') };
-  return { issuers, canary, ...(await lookAround(sources, canary.value)) };
+  const { issuers, issuersInKms, canary } = table.value;
+  const [issuerKeys, others] = await Promise.all([
+    describeIssuerKeys(sources, issuersInKms),
+    lookAtCloudHsm(sources, canary),
+  ]);
+  return { issuers: { value: issuers }, issuerKeys: { value: issuerKeys }, ...others };
 }
 
-type PartsOfCluster = Omit<Observation, 'issuers' | 'canary'>;
+type PartsOfCluster = Omit<Observation, 'issuers' | 'issuerKeys' | 'canary'>;
 
-async function lookAround(sources: Sources, canary: CanaryRecord): Promise<PartsOfCluster> {
-  const { cloudHsm, kms, stage, partMilliseconds, signMilliseconds, signer, now } = sources;
+async function lookAtCloudHsm(
+  sources: Sources,
+  canary: IssuersTable['canary'],
+): Promise<PartsOfCluster & Pick<Observation, 'canary'>> {
+  const { cloudHsm } = sources;
+  if (cloudHsm === undefined) return { canary: { value: {} }, ...withoutCanary('that the stage has no CloudHSM') };
+  if ('failure' in canary) return { canary, ...withoutCanary('the canary row') };
+  return { canary, ...(await lookAround(sources, cloudHsm, canary.value)) };
+}
+
+async function lookAround(sources: Sources, cloudHsm: CloudHSMV2Client, canary: CanaryRecord): Promise<PartsOfCluster> {
+  const { kms, stage, partMilliseconds, signMilliseconds, signer, now } = sources;
   const { clusterId, customKeyStoreId } = canary;
   const [cluster, backups, keyStore, keyStoreCanary, signingCanary] = await Promise.all([
     observed(partMilliseconds, (signal) => describeCluster(cloudHsm, clusterId, signal)),
@@ -66,17 +81,6 @@ async function lookAround(sources: Sources, canary: CanaryRecord): Promise<Parts
         }),
   ]);
   return { cluster, backups, keyStore, keyStoreCanary, signingCanary };
-}
-
-async function observed<Part>(
-  milliseconds: number,
-  look: (signal: AbortSignal) => Promise<Part>,
-): Promise<Observed<Part>> {
-  try {
-    return { value: await within(milliseconds, look) };
-  } catch (error) {
-    return { failure: failureOf(error) };
-  }
 }
 
 function notAsked(because: string): { readonly failure: { readonly reason: 'not-asked'; readonly detail: string } } {

@@ -1,4 +1,4 @@
-import type { Failure } from './observation.ts';
+import type { Failure, Observed } from './observation.ts';
 
 /** What is thrown by `within` when the time is up. */
 export class DeadlineError extends Error {
@@ -40,6 +40,18 @@ export async function within<Result>(
   }
 }
 
+/** What a look gave, or why it gave nothing. */
+export async function observed<Part>(
+  milliseconds: number,
+  look: (signal: AbortSignal) => Promise<Part>,
+): Promise<Observed<Part>> {
+  try {
+    return { value: await within(milliseconds, look) };
+  } catch (error) {
+    return { failure: failureOf(error) };
+  }
+}
+
 /** Names under which KMS, CloudHSM v2 and DynamoDB say so (their API references, "Common Errors" and each operation's). */
 const reasonOfName: Readonly<Record<string, Failure['reason']>> = {
   AccessDeniedException: 'denied',
@@ -62,6 +74,7 @@ const reasonOfName: Readonly<Record<string, Failure['reason']>> = {
   TooManyRequestsException: 'throttled',
   CloudHsmResourceNotFoundException: 'absent',
   CustomKeyStoreNotFoundException: 'absent',
+  NotFoundException: 'absent',
   ResourceNotFoundException: 'absent',
 };
 

@@ -1,7 +1,8 @@
 export { assess } from './assess.ts';
-export { type CanaryRecord, canaryPinPurpose, encryptCanary, writeCanary } from './canary-record.ts';
+export { type CanaryRecord, canaryPinPurpose, encryptCanary, findCanary, writeCanary } from './canary-record.ts';
 export { CanarySigner } from './canary-signer.ts';
 export { observe, type Sources } from './describe.ts';
+export type { SigningCanary } from './observation.ts';
 export { publish } from './publish.ts';
 export type { Finding } from './rule.ts';
 export { rules } from './rules/index.ts';

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
 import type { Item } from '../ledger/index.ts';
-import { type CanaryRecord, canaryRowKey, isCanaryRow, readCanary } from './canary-record.ts';
+import { isAwsKmsUri } from '../signer/index.ts';
+import { type CanaryRecord, canaryRowKey, readCanary } from './canary-record.ts';
 import { failureOf, PartError } from './failure.ts';
 import type { Observed, WatchedIssuer } from './observation.ts';
 import { isTime } from './time.ts';
@@ -10,6 +11,14 @@ import { isTime } from './time.ts';
 export interface IssuersTable {
   readonly canary: Observed<CanaryRecord>;
   readonly issuers: readonly WatchedIssuer[];
+  readonly issuersInKms: readonly IssuerInKms[];
+}
+
+/** An active issuer whose key is in KMS. */
+export interface IssuerInKms {
+  readonly issuerId: string;
+  /** `awskms:...`, not read yet. */
+  readonly signerUri: string;
 }
 
 /**
@@ -26,13 +35,16 @@ export async function readIssuersTable(
   const pages = paginateScan({ client }, { TableName: table, ConsistentRead: true }, { abortSignal });
   for await (const { Items: page = [] } of pages) items.push(...page);
   const key = canaryRowKey(region);
+  // The canary's, the breakers' and the paused mappings' rows begin so; no issuer's name does.
+  const issuers = items.filter(({ issuerId }) => !(issuerId?.S ?? '').startsWith('#'));
   return {
     canary: canaryOf(
       items.find(({ issuerId }) => issuerId?.S === key),
       table,
       key,
     ),
-    issuers: items.filter(({ issuerId }) => !isCanaryRow(issuerId?.S ?? '')).map(watchedIssuer),
+    issuers: issuers.map(watchedIssuer),
+    issuersInKms: issuers.flatMap(issuerInKms),
   };
 }
 
@@ -46,8 +58,14 @@ function canaryOf(item: Item | undefined, table: string, key: string): Observed<
   }
 }
 
+const nameOf = (item: Item): string => item.issuerId?.S ?? 'an issuer without a name';
+
+function issuerInKms(item: Item): IssuerInKms[] {
+  const signerUri = item.signerUri?.S ?? '';
+  return item.state?.S === 'active' && isAwsKmsUri(signerUri) ? [{ issuerId: nameOf(item), signerUri }] : [];
+}
+
 function watchedIssuer(item: Item): WatchedIssuer {
-  const issuerId = item.issuerId?.S ?? 'an issuer without a name';
   const state = item.state?.S ?? 'no state';
   const chain = (item.chain?.L ?? []).map((element) => element.B);
   const ends = [item.certificate?.B, ...chain].map(endOf);
@@ -55,7 +73,7 @@ function watchedIssuer(item: Item): WatchedIssuer {
   const signerScheme = /^([a-z][a-z0-9+.-]*):/.exec(item.signerUri?.S ?? '')?.[1];
   const clusterId = item.clusterId?.S;
   return {
-    issuerId,
+    issuerId: nameOf(item),
     state,
     ...(known.length === ends.length ? { notAfter: Math.min(...known) } : {}),
     ...(signerScheme === undefined ? {} : { signerScheme }),

@@ -4,10 +4,15 @@
  * one that nobody has seen before is a finding, not a crash. Times are milliseconds since the epoch.
  */
 export interface Parts {
-  /** From the issuers table: which cluster and key store this Region's canary, and so the watch, belongs to. */
-  readonly canary: WatchedCluster;
+  /**
+   * From the issuers table: which cluster and key store this Region's canary, and so the watch, belongs to. In a stage
+   * without CloudHSM there is none, which is known without looking.
+   */
+  readonly canary: WatchedCluster | NoCluster;
   /** From the issuers table. */
   readonly issuers: readonly WatchedIssuer[];
+  /** DescribeKey (KMS API reference), of each active issuer whose key is in KMS. */
+  readonly issuerKeys: readonly IssuerKey[];
   /** DescribeClusters (CloudHSM v2 API reference). */
   readonly cluster: Cluster;
   /** DescribeBackups, all pages, in every state; this cluster's. */
@@ -38,7 +43,8 @@ export interface Failure {
    * - `malformed`: there was an answer, or a row, and it lacks what it must have.
    * - `refused`: any other answer that is an error.
    * - `unexpected`: an error of our own that nobody foresaw.
-   * - `not-asked`: not looked at, because of another part's failure or because nobody wanted it.
+   * - `not-asked`: not looked at: because of another part's failure, because the stage has no such thing, or because
+   *   nobody wanted it.
    */
   readonly reason:
     | 'denied'
@@ -59,15 +65,38 @@ export interface WatchedCluster {
   readonly customKeyStoreId: string;
 }
 
+/** Of a stage whose CA keys are all in KMS. */
+export interface NoCluster {
+  readonly clusterId?: never;
+  readonly customKeyStoreId?: never;
+}
+
 export interface WatchedIssuer {
   readonly issuerId: string;
   readonly state: string;
   /** The first end, inclusive, among its certificate and those of its chain; absent when one cannot be read. */
   readonly notAfter?: number;
-  /** Of its signerUri (RFC 3986 section 3.1), such as pkcs11 or awskms; the rest of the URI is nobody's business here. */
+  /** Of its signerUri (RFC 3986 section 3.1), such as pkcs11 or awskms. */
   readonly signerScheme?: string;
   /** The CloudHSM cluster that its row says its key is in. */
   readonly clusterId?: string;
+}
+
+/** Each by itself, for one key that cannot be described hides no other. */
+export interface IssuerKey {
+  readonly issuerId: string;
+  readonly key: Observed<KmsKey>;
+}
+
+export interface KmsKey {
+  /** As the issuer's row names it: an ARN or a key id. */
+  readonly keyId: string;
+  readonly state?: string;
+  readonly usage?: string;
+  /** Of a key in a custom key store. */
+  readonly customKeyStoreId?: string;
+  /** Present while the state is PendingDeletion. */
+  readonly deletionDate?: number;
 }
 
 export interface Cluster {

@@ -4,8 +4,7 @@ import { type Measurement, putMetrics } from '../metrics.ts';
 /**
  * One PutMetricData for one look of the watch.
  *
- * Cost at AWS's list prices (CloudWatch pricing, us-east-1): a metric is $0.30 a month, so with ten rules' gauges and
- * five values $4.50; 8,640 requests a month at $0.01 per 1,000, $0.09; an alarm is $0.10.
+ * Each measurement is a metric of its own, which costs, as does each alarm on one: docs/deploying.md has the sum.
  *
  * @param now milliseconds since the epoch
  * @throws the CloudWatch client's errors: a watch that nobody hears has failed

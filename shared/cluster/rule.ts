@@ -42,7 +42,7 @@ export type Seen<Needs extends keyof Described> = Pick<Described, Needs> & Parti
 
 /** A value worth plotting. */
 export interface Metric<Needs extends keyof Described = keyof Described> {
-  /** In the namespace Mintmark. */
+  /** In the stage's namespace. */
   readonly name: string;
   /** StandardUnit (CloudWatch API reference, MetricDatum). */
   readonly unit: 'Count' | 'Milliseconds' | 'None';

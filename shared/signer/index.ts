@@ -1,11 +1,12 @@
 export { algorithmIdentifier } from './algorithm-identifier.ts';
 export { openAwsKmsSigner } from './awskms.ts';
-export { formatAwsKmsUri, isAwsKmsUri } from './awskms-uri.ts';
+export { awsKmsError } from './awskms-error.ts';
+export { formatAwsKmsUri, isAwsKmsUri, parseAwsKmsUri, regionOf } from './awskms-uri.ts';
 export { ecdsaSignatureToDer } from './ecdsa-signature.ts';
 export { type PinPurpose, sealPin } from './pin.ts';
 export { isPkcs11LibraryStuck } from './pkcs11.ts';
 export { digestOfSignInput, mechanismOf, signInput } from './pkcs11-mechanism.ts';
 export { formatPkcs11Uri } from './pkcs11-uri.ts';
 export type { SignatureScheme, Signer } from './port.ts';
-export { digestLength } from './scheme.ts';
+export { digestLength, parseScheme } from './scheme.ts';
 export { openSealedSigner } from './sealed-signer.ts';

@@ -74,7 +74,7 @@ export function instantDynamoDB(): DynamoDBClient {
 export function instantSNS(): SNSClient {
   return new SNSClient(
     clientOptions((_, body) => {
-      const ids = [...new URLSearchParams(body)].flatMap(([name, value]) => (/\.Id$/.test(name) ? [value] : []));
+      const ids = [...new URLSearchParams(body)].flatMap(([name, value]) => (name.endsWith('.Id') ? [value] : []));
       const members = ids.map((id) => `<member><Id>${id}</Id><MessageId>${id}</MessageId></member>`).join('');
       return `<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult><Failed/><Successful>${members}</Successful></PublishBatchResult><ResponseMetadata><RequestId>0</RequestId></ResponseMetadata></PublishBatchResponse>`;
     }, 'text/xml'),

@@ -1,15 +1,23 @@
-import { randomUUID } from 'node:crypto';
-import { appendFileSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { randomUUID, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LocalStackDied } from '../../local/localstack/start.ts';
+import { FailureRecords } from '../../shared/ledger/index.ts';
 import { generateEcKey, generateRsaKey } from '../fixtures/csr/make.ts';
 import { bodyOf, type TestRequest } from '../support/cloud-under-test.ts';
 import { makePemCsr, verifyChain } from '../support/embedded-openssl.ts';
+import { MintmarkCommand } from '../support/mintmark-command.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { DeployedCloud } from './deployed-fixture.ts';
-import { hasProc, orWhyNot, processesWith, unavailable } from './localstack-fixture.ts';
+import { hasProc, orNoProc, orWhyNot, processesWith, unavailable } from './localstack-fixture.ts';
 
+const command = fileURLToPath(new URL('../../local/setup/mintmark.mjs', import.meta.url));
 const requestsMapping = 'IssueEventSourceMappingSQSRequestsQueue';
 const redriveMapping = 'IssueEventSourceMappingSQSRedriveQueue';
 
@@ -19,7 +27,13 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
   let cloud: DeployedCloud;
   beforeAll(async () => {
     // What a dead function leaves behind is visible again after 10 s, and given up by SQS after the second time.
-    cloud = await DeployedCloud.start({ visibilityTimeout: '10', maxReceiveCount: '2', giveUpAfterSeconds: '15' });
+    cloud = await DeployedCloud.start({
+      visibilityTimeout: '10',
+      maxReceiveCount: '2',
+      giveUpAfterSeconds: '15',
+      // Signatures are counted here, and each look of the watch makes one.
+      watchSchedule: 'rate(1 day)',
+    });
   });
   afterAll(() => cloud?.stop());
 
@@ -100,6 +114,40 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     expect(await cloud.messages('DeadLetterQueue')).toEqual({ waiting: 0, inFlight: 0 });
   });
 
+  it('the mintmark command: a certificate, a list page by page, failures and health', async () => {
+    const folder = temporaryFolder('deployed-cli');
+    const mintmark = new MintmarkCommand(() => ({ HOME: folder, ...cloud.local.cloud.environment }));
+    const deviceId = await cloud.newDevice('commanded');
+    const csr = join(folder, `${deviceId}.csr`);
+    writeFileSync(csr, makePemCsr(key, deviceId));
+    expect(await mintmark.json('request', csr, '--out', folder)).toMatchObject({
+      code: 0,
+      value: { requests: [{ status: 'issued', certificateFile: join(folder, `${deviceId}.pem`) }] },
+    });
+    expectGood(new X509Certificate(readFileSync(join(folder, `${deviceId}.pem`))).raw);
+    await mintmark.json('request', csr, '--wait', '--again', 'second');
+
+    const list = async (...args: readonly string[]) => {
+      const { code, value } = await mintmark.json('certificates', 'list', '--device', deviceId, ...args);
+      expect(code).toBe(0);
+      return value as { readonly certificates: readonly object[]; readonly cursor: string | null };
+    };
+    const { certificates: whole } = await list();
+    expect(whole).toHaveLength(2);
+    const first = await list('--limit', '1');
+    const second = await list('--limit', '1', '--cursor', first.cursor ?? '');
+    expect([...first.certificates, ...second.certificates]).toEqual(whole);
+    expect(second.cursor).toBeNull();
+
+    const messageId = await cloud.send('[');
+    await cloud.failure(messageId);
+    const { value: failures } = await mintmark.json('failures', 'list', '--class', 'unreadable', '--limit', '1000');
+    expect(failures).toMatchObject({ failures: expect.arrayContaining([expect.objectContaining({ messageId })]) });
+    const health = await mintmark.json('health');
+    expect(health.value).toMatchObject({ stage: 'local', findings: expect.any(Array) });
+    expect([0, 1]).toContain(health.code);
+  });
+
   it('a function that dies after signing: the same TBS is signed again, and there is one certificate', async () => {
     const request = await newRequest('dies');
     const before = cloud.signatures().length;
@@ -130,6 +178,33 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     expectGood((await cloud.issued(next)).certificate);
   });
 
+  it('a failure is redriven by the command; one that kills its function again is a dead letter that names the first', async () => {
+    const request = await newRequest('redriven');
+    cloud.faults({ fault: 'crash-before-sign', count: -1 });
+    const messageId = await cloud.request(request);
+    await cloud.failure(messageId, 120_000);
+    const redrive = async (id: string): Promise<string> => {
+      const child = spawn(process.execPath, [command, 'failures', 'redrive', id, '--json'], {
+        env: { PATH: process.env['PATH'], AWS_EC2_METADATA_DISABLED: 'true', ...cloud.local.cloud.environment },
+        stdio: ['ignore', 'pipe', 'ignore'],
+      });
+      const [stdout] = await Promise.all([text(child.stdout), once(child, 'close')]);
+      const { redriven } = JSON.parse(stdout) as { redriven: { redrivenAs: string }[] };
+      return redriven[0]?.redrivenAs ?? '';
+    };
+    const again = await redrive(messageId);
+    const { failedAt } = await cloud.failure(again, 120_000);
+    const records = new FailureRecords(cloud.local.clients.dynamoDB, cloud.ref('FailuresTable'));
+    const days = [failedAt, failedAt - 86_400_000].map((time) => new Date(time).toISOString().slice(0, 10));
+    // SQS alone says that the dead letter is one of the redrive queue: DeadLetterQueueSourceArn.
+    expect(await records.get([again], days)).toMatchObject([
+      { code: 'MESSAGE_KILLED_FUNCTION', originalMessageId: messageId, redriveCount: 1 },
+    ]);
+    cloud.faults();
+    await redrive(again);
+    expectGood((await cloud.issued(request, 60_000)).certificate);
+  });
+
   it('the event source mapping paused: requests wait; resumed: they are issued', async () => {
     await cloud.setMapping(requestsMapping, false);
     const [waiting, control] = [await newRequest('waiting'), await newRequest('control')];
@@ -149,6 +224,10 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
   it('a deployment over a running queue loses nothing, and leaves what was paused', async () => {
     const { deployment } = cloud.local.cloud;
     appendFileSync(join(deployment.folder, 'dist', 'issue', 'index.mjs'), "\nconsole.log('the second deployment');\n");
+    // CloudFormation leaves alone what it sees no change in, paused or not.
+    const functions = join(deployment.folder, 'deploy', 'functions.yml');
+    const ofRedrive = /(arn: \{ 'Fn::GetAtt': \[RedriveQueue, Arn\] \}\n\s+batchSize: )10\n/;
+    writeFileSync(functions, readFileSync(functions, 'utf8').replace(ofRedrive, '$17\n'));
     await cloud.setMapping(redriveMapping, false);
     const failuresBefore = await cloud.failures();
     const progress = { isDeployed: false };
@@ -172,18 +251,21 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     expectGood((await cloud.issued(last)).certificate);
     await cloud.until(async () => (await cloud.logLines()).includes('the second deployment'), 'line of the new bundle');
     expect(await cloud.failures()).toEqual(failuresBefore);
-    expect(await cloud.api.mappingState(cloud.ref(redriveMapping))).toBe('Disabled');
+    expect(await cloud.api.mapping(cloud.ref(redriveMapping))).toMatchObject({ State: 'Disabled', BatchSize: 7 });
   });
 
   // The last one: it takes the cloud away.
-  it.skipIf(!hasProc)('LocalStack dying under a test: whoever waits is told, with the end of its log', async () => {
-    const main = processesWith(dirname(cloud.local.cloud.logFile)).find((pid) =>
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').endsWith('-m\0mintmark_localstack\0'),
-    );
-    if (main === undefined) throw new Error('LocalStack has no process.');
-    const waiting = cloud.until(() => undefined, 'end of the world', 60_000);
-    process.kill(main, 'SIGKILL');
-    await expect(waiting).rejects.toThrow(LocalStackDied);
-    await expect(waiting).rejects.toThrow(/^LocalStack ended by itself \(SIGKILL\)\. .*, ending:\n {2}\S/);
-  });
+  it.skipIf(!hasProc)(
+    `LocalStack dying under a test: whoever waits is told, with the end of its log${orNoProc}`,
+    async () => {
+      const main = processesWith(dirname(cloud.local.cloud.logFile)).find((pid) =>
+        readFileSync(`/proc/${pid}/cmdline`, 'utf8').endsWith('-m\0mintmark_localstack\0'),
+      );
+      if (main === undefined) throw new Error('LocalStack has no process.');
+      const waiting = cloud.until(() => undefined, 'end of the world', 60_000);
+      process.kill(main, 'SIGKILL');
+      await expect(waiting).rejects.toThrow(LocalStackDied);
+      await expect(waiting).rejects.toThrow(/^LocalStack ended by itself \(SIGKILL\)\. .*, ending:\n {2}\S/);
+    },
+  );
 });

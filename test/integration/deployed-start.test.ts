@@ -3,12 +3,12 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findJavaHome, findPython } from '../../local/localstack/prerequisites.ts';
+import { findJavaHome, findPython, missing } from '../../local/localstack/prerequisites.ts';
 import { generateEcKey, openssl } from '../fixtures/csr/make.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { StartFolder } from '../support/embedded-process.ts';
 import { until } from '../support/embedded-until.ts';
-import { hasProc, orWhyNot, unavailable } from './localstack-fixture.ts';
+import { hasProc, orNoProc, orWhyNot, unavailable } from './localstack-fixture.ts';
 
 /** Milliseconds: LocalStack, and a deployment, on a machine that is busy with other things. */
 const upLimit = 110_000;
@@ -23,7 +23,7 @@ describe('node local/start.ts --cloud localstack', () => {
   afterEach(() => folder.remove());
 
   // What is left running is found in /proc.
-  describe.skipIf(unavailable !== undefined || !hasProc)(`where LocalStack can run${orWhyNot}`, () => {
+  describe.skipIf(unavailable !== undefined || !hasProc)(`where LocalStack can run${orWhyNot || orNoProc}`, () => {
     it("--signer awskms: issues for a user's CSRs with kms:Sign; SIGKILL: no process is left, Java's included", async () => {
       const csr = join(folder.temporary, 'csr');
       mkdirSync(csr);
@@ -69,8 +69,10 @@ describe('node local/start.ts --cloud localstack', () => {
     );
   });
 
-  it.skipIf(findPython() === undefined || findJavaHome() === undefined || !hasProc)(
-    'SIGINT while LocalStack is being downloaded, or while another start downloads it: ends, and leaves nothing',
+  const lacking = findPython() === undefined ? 'python' : findJavaHome() === undefined ? 'java' : undefined;
+  const orNoDownload = lacking === undefined ? orNoProc : ` (skipped: ${missing(lacking).sentence})`;
+  it.skipIf(orNoDownload !== '')(
+    `SIGINT while LocalStack is being downloaded, or while another start downloads it: ends, and leaves nothing${orNoDownload}`,
     async () => {
       const answersNever = createServer().listen(0, '127.0.0.1');
       await once(answersNever, 'listening');

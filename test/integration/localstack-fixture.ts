@@ -137,8 +137,12 @@ export class Api {
 
   /** Enabled, Disabled, or on the way. */
   async mappingState(uuid: string): Promise<string> {
+    return (await this.mapping(uuid)).State;
+  }
+
+  async mapping(uuid: string): Promise<{ readonly State: string; readonly BatchSize: number }> {
     const path = `/2015-03-31/event-source-mappings/${uuid}`;
-    return ((await this.#json('lambda', 'GET', path)) as { State: string }).State;
+    return (await this.#json('lambda', 'GET', path)) as { State: string; BatchSize: number };
   }
 
   /** Every message in the function's log group, with the stream that it is in. */
@@ -225,6 +229,9 @@ function environmentOf(pid: string): string {
 }
 
 export const hasProc = existsSync('/proc/self/environ');
+
+/** What the name of a test or suite that looks into /proc ends with, where there is none. */
+export const orNoProc = hasProc ? '' : ' (skipped: this system has no /proc to look into)';
 
 export function isRunning(pid: number): boolean {
   try {

@@ -28,7 +28,8 @@ describe.skipIf(unavailable !== undefined)(`setting LocalStack up${orWhyNot}`, (
         XDG_CACHE_HOME: folder,
         PIP_PROXY: nowhere,
         PIP_NO_CACHE_DIR: '1',
-        PIP_RETRIES: '0',
+        // pip tells of a lost connection as it tries again.
+        PIP_RETRIES: '1',
         PIP_FIND_LINKS: '',
       },
     );

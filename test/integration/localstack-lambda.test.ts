@@ -18,6 +18,7 @@ import {
   hasProc,
   isRunning,
   localStackOptions,
+  orNoProc,
   orWhyNot,
   region,
   unavailable,
@@ -286,7 +287,8 @@ describe.skipIf(unavailable !== undefined)(`the Lambda executor${orWhyNot}`, () 
     expect((await api.invoke('hanging', {})).payload).toBe('fresh');
   });
 
-  describe.skipIf(process.platform !== 'linux' || !hasProc)('a process that has left its family', () => {
+  const orNotHere = process.platform === 'linux' ? orNoProc : ' (skipped: only Linux finds it again)';
+  describe.skipIf(process.platform !== 'linux' || !hasProc)(`a process that has left its family${orNotHere}`, () => {
     // In a session of its own, with nothing of the function's environment, and orphaned: its parent has ended.
     const leave = () => `import { execFileSync } from 'node:child_process';
       import { readFileSync } from 'node:fs';

@@ -8,7 +8,7 @@ import { CreateTableCommand, DynamoDBClient, ListTablesCommand } from '@aws-sdk/
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { LocalStack } from '../../local/localstack/start.ts';
-import { LocalStackDied, startLocalStack } from '../../local/localstack/start.ts';
+import { claimPort, LocalStackDied, startLocalStack } from '../../local/localstack/start.ts';
 import { SetUpError } from '../../local/setup/machine.mjs';
 import { statePrefix } from '../../local/state-folder.ts';
 import {
@@ -16,6 +16,7 @@ import {
   hasProc,
   isRunning,
   localStackOptions,
+  orNoProc,
   orWhyNot,
   processesWith,
   region,
@@ -55,7 +56,7 @@ describe.skipIf(unavailable !== undefined)(`LocalStack as a child of this proces
   }
 
   it.skipIf(!hasProc)(
-    'starts, listens on loopback only, and is gone with all its processes and files after stop',
+    `starts, listens on loopback only, and is gone with all its processes and files after stop${orNoProc}`,
     async () => {
       const localStack = await startWhole();
       const state = dirname(localStack.logFile);
@@ -82,7 +83,7 @@ describe.skipIf(unavailable !== undefined)(`LocalStack as a child of this proces
   );
 
   it.skipIf(!hasProc)(
-    'is gone with all its processes when the process that started it is killed',
+    `is gone with all its processes when the process that started it is killed${orNoProc}`,
     async () => {
       const script = `
         const { startLocalStack } = await import(${JSON.stringify(new URL('../../local/localstack/start.ts', import.meta.url).href)});
@@ -101,7 +102,7 @@ describe.skipIf(unavailable !== undefined)(`LocalStack as a child of this proces
   );
 
   it.skipIf(!hasProc)(
-    "says so, with the cure and its log's last lines, when it dies, and leaves nothing running",
+    `says so, with the cure and its log's last lines, when it dies, and leaves nothing running${orNoProc}`,
     async () => {
       const localStack = await startWhole();
       const state = dirname(localStack.logFile);
@@ -118,6 +119,23 @@ describe.skipIf(unavailable !== undefined)(`LocalStack as a child of this proces
         ) ?? [];
       expect(readFileSync(kept, 'utf8')).toContain('LocalStack version: 4.14.0');
       await expect.poll(() => processesWith(state), { timeout: 10_000 }).toEqual([]);
+    },
+    limit,
+  );
+
+  it(
+    "is no web page's to call: not its maker's, not this machine's",
+    async () => {
+      const localStack = await startLocalStack({ ...localStackOptions(), logKeptIn: folder });
+      started.push(localStack);
+      const { endpoint } = localStack;
+      const ask = async (headers: Record<string, string>) =>
+        (await fetch(`${endpoint}/_localstack/health`, { headers })).status;
+      expect(await ask({})).toBe(200);
+      for (const origin of ['https://app.localstack.cloud', endpoint.replace('127.0.0.1', 'localhost'), 'file://']) {
+        expect(await ask({ origin }), origin).toBe(403);
+        if (origin !== 'file://') expect(await ask({ referer: `${origin}/` }), origin).toBe(403);
+      }
     },
     limit,
   );
@@ -151,7 +169,8 @@ server.serve_forever()
 END
 while [ ! -e "$0.listens" ]; do sleep 0.1; done
 exec ${python} "$@"`;
-      await expect(startLocalStack(withPython(script))).rejects.toThrow(
+      const port = await claimPort(0);
+      await expect(startLocalStack({ ...withPython(script), port })).rejects.toThrow(
         /^LocalStack ended by itself \(exit code 98\)\. Another program took port \d+ on 127\.0\.0\.1 before LocalStack had it: run the same again\. [^]+LocalStack cannot listen: \[Errno \d+\]/,
       );
     },

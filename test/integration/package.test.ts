@@ -14,6 +14,7 @@ import { project } from '../../local/setup/machine.mjs';
 
 interface Resource {
   readonly Type: string;
+  readonly Condition?: string;
   readonly Properties: Record<string, unknown>;
   readonly DeletionPolicy?: string;
   readonly UpdateReplacePolicy?: string;
@@ -32,13 +33,25 @@ interface Statement {
   readonly Condition?: Record<string, Record<string, unknown>>;
 }
 
+const common = ['--region=eu-central-1', '--param=publicBucket=example-mintmark-public'];
+
+/** CA keys in CloudHSM. */
 const production = [
-  '--region=eu-central-1',
+  ...common,
   '--param=layerArn=arn:aws:lambda:eu-central-1:111122223333:layer:cloudhsm:3',
   '--param=subnetIds=subnet-0a1b,subnet-0c2d',
   '--param=securityGroupIds=sg-0e3f,sg-0a5b',
   '--param=sealingKeyArn=arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
-  '--param=publicBucket=example-mintmark-public',
+];
+
+const issuerKeys = ['1111', '2222'].map((id) => `arn:aws:kms:eu-central-1:111122223333:key/${id}`).join(',');
+const distribution = 'arn:aws:cloudfront::111122223333:distribution/E1EXAMPLE';
+
+/** CA keys in KMS, and no CloudHSM. */
+const keysInKms = [
+  ...common,
+  `--param=issuerKeyArns=${issuerKeys}`,
+  `--param=cloudFrontDistributionArn=${distribution}`,
 ];
 
 let folder = '';
@@ -68,7 +81,11 @@ async function packaged(stage: string, ...args: string[]): Promise<Template> {
   expect(status, output).toBe(0);
   const written = readFileSync(join(folder, stage, 'cloudformation-template-update-stack.json'), 'utf8');
   const template = JSON.parse(written) as Template & { readonly Conditions: Record<string, unknown> };
-  return decided(template, template.Conditions) as Template;
+  const { Resources: resources, ...others } = decided(template, template.Conditions) as Template;
+  const made = Object.entries(resources).filter(
+    ([, { Condition: condition }]) => condition === undefined || holds(template.Conditions[condition]),
+  );
+  return { ...others, Resources: Object.fromEntries(made) };
 }
 
 const removed = Symbol('AWS::NoValue');
@@ -123,6 +140,7 @@ function namesIn(zip: Buffer): string[] {
 }
 
 let prod: Template;
+let inKms: Template;
 let local: Template;
 
 beforeAll(async () => {
@@ -136,8 +154,9 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => void outside.listen(0, '127.0.0.1', resolve));
   prod = await packaged('prod', ...production);
+  inKms = await packaged('kms', ...keysInKms);
   local = await packaged('local');
-}, 120_000);
+}, 240_000);
 
 afterAll(async () => {
   await new Promise((resolve) => void outside.close(resolve));
@@ -152,7 +171,8 @@ describe('serverless package', () => {
   it('names the parameters that a stage lacks', async () => {
     const { status, output } = await serverless('package', '--stage', 'prod', '--region', 'eu-central-1');
     expect(status).not.toBe(0);
-    expect(output).toContain('The stage prod needs --param layerArn=... --param subnetIds=...');
+    expect(output).toContain('The stage prod needs --param publicBucket=...; and either --param layerArn=...');
+    expect(output).toContain('or --param issuerKeyArns=...');
     expect(output).not.toContain('    at ');
   });
 
@@ -180,10 +200,20 @@ describe('serverless package', () => {
     expect(namesIn(readFileSync(join(folder, 'prod', 'recordFailure.zip')))).toEqual(['dist/record-failure/index.mjs']);
   });
 
-  it('gives every stage the same resources', () => {
+  it('gives every stage the same resources, but for alarms on CloudHSM where there is none', () => {
     const shape = (template: Template) =>
       Object.entries(template.Resources).map(([id, { Type: type }]) => `${id} ${type}`);
     expect(shape(local).sort()).toEqual(shape(prod).sort());
+    const missing = shape(prod).filter((each) => !shape(inKms).includes(each));
+    expect(
+      shape(prod)
+        .filter((each) => !missing.includes(each))
+        .sort(),
+    ).toEqual(shape(inKms).sort());
+    for (const each of missing) {
+      expect(each).toMatch(/^(Cluster|Hsm|Az|Backup|KeyStore|SigningCanary)\w+Alarm AWS::CloudWatch::Alarm$/);
+    }
+    expect(missing).toContain('BackupAgeCriticalAlarm AWS::CloudWatch::Alarm');
   });
 });
 
@@ -218,17 +248,32 @@ describe('the functions', () => {
       for (const name of ['Layers', 'VpcConfig'])
         expect(template.Resources[id]?.Properties, id).not.toHaveProperty(name);
     };
-    for (const id of ['IssueLambdaFunction', 'CheckClusterLambdaFunction']) {
+    for (const id of ['IssueLambdaFunction', 'CheckClusterLambdaFunction', 'CheckSignerLambdaFunction']) {
       expect(prod.Resources[id]?.Properties, id).toMatchObject(cloudHsm);
       without(local, id);
+      without(inKms, id);
     }
     without(prod, 'RecordFailureLambdaFunction');
+  });
+
+  it('tell the watch whether the stage has CloudHSM', () => {
+    const said = [prod, inKms, local].map((template) => {
+      const { Environment: environment } = template.Resources['CheckClusterLambdaFunction']?.Properties ?? {};
+      return (environment as { Variables: Record<string, string> }).Variables['SEALING_KEY_ARN'];
+    });
+    expect(said).toEqual([expect.stringContaining(':key/1234abcd'), '', expect.stringContaining(':key/local')]);
   });
 
   it('keep their logs for a time that is said', () => {
     const groups = ofType(prod, 'AWS::Logs::LogGroup');
     expect(groups).toHaveLength(functions(prod).length);
-    for (const [id, { Properties }] of groups) expect(Properties['RetentionInDays'], id).toBe(400);
+    for (const [id, group] of groups) {
+      expect(group, id).toMatchObject({
+        DeletionPolicy: 'Retain',
+        UpdateReplacePolicy: 'Retain',
+        Properties: { RetentionInDays: 400 },
+      });
+    }
   });
 });
 
@@ -243,7 +288,7 @@ describe('the roles', () => {
 
   it('have a wildcard for resource only where AWS has no resource level', () => {
     const withoutResourceLevel =
-      /^(ec2:\w*(NetworkInterface|Subnet|PrivateIpAddress)\w*|cloudhsm:Describe\w+|kms:DescribeCustomKeyStores|cloudwatch:PutMetricData)$/;
+      /^(ec2:\w*(NetworkInterface|Subnet|PrivateIpAddress)\w*|cloudhsm:Describe\w+|kms:DescribeCustomKeyStores|lambda:ListEventSourceMappings|cloudwatch:(Get|Put)MetricData)$/;
     const wild = grants(prod).filter(
       ({ statement: { Effect, Resource: resource } }) => Effect === 'Allow' && JSON.stringify(resource).includes('*'),
     );
@@ -259,7 +304,9 @@ describe('the roles', () => {
         ({ statement, actions }) => statement.Effect === effect && actions.some((action) => action.startsWith('ec2:')),
       );
     const denied = of('Deny');
-    expect(denied).toHaveLength(2);
+    const inVpc = ofType(prod, 'AWS::Lambda::Function').filter(([, { Properties }]) => 'VpcConfig' in Properties);
+    expect(inVpc.length).toBeGreaterThan(1);
+    expect(denied).toHaveLength(inVpc.length);
     expect(denied.map(({ owner, actions }) => [owner, actions])).toEqual(
       of('Allow').map(({ owner, actions }) => [owner, actions]),
     );
@@ -273,44 +320,59 @@ describe('the roles', () => {
     expect(JSON.stringify(grants(local))).not.toContain('ec2:');
   });
 
-  it('allow the issue function alone to unseal PINs, but for the canary its own', () => {
-    const stage = { 'kms:EncryptionContext:mintmark:stage': 'prod' };
-    const pin = { ...stage, 'kms:EncryptionContext:mintmark:purpose': 'crypto-user-pin' };
-    const key = expect.stringContaining(':key/1234abcd') as string;
-    const decrypting = grants(prod).filter(({ actions }) => actions.some((action) => action.startsWith('kms:Decrypt')));
-    expect(
-      decrypting.map(({ owner, statement: { Resource: resource, Condition } }) => [owner, resource, Condition]),
-    ).toEqual([
-      [
-        'IssueRole',
-        key,
-        { StringEquals: pin, StringNotEquals: { 'kms:EncryptionContext:mintmark:issuer': '#canary' } },
-      ],
-      [
-        'CheckClusterRole',
-        key,
-        { StringEquals: { ...stage, 'kms:EncryptionContext:mintmark:purpose': 'key-store-canary' } },
-      ],
-      ['CheckClusterRole', key, { StringEquals: { ...pin, 'kms:EncryptionContext:mintmark:issuer': '#canary' } }],
-    ]);
+  it('have nothing of CloudHSM where there is none, and no statement about nothing', () => {
+    const ofCloudHsm = /"(ec2:|cloudhsm:|kms:Decrypt|kms:DescribeCustomKeyStores)/;
+    expect(JSON.stringify(grants(prod))).toMatch(ofCloudHsm);
+    expect(JSON.stringify(grants(inKms))).not.toMatch(ofCloudHsm);
+    for (const template of [prod, inKms, local]) {
+      const empty = grants(template).filter(({ statement: { Resource: resource } }) =>
+        [resource].flat().some((each) => each === undefined || /^(""|.*\[",",""\].*)$/.test(JSON.stringify(each))),
+      );
+      expect(empty).toEqual([]);
+    }
   });
 
-  it('allow the issue function to sign with the keys in KMS that it is given, and with none where there are none', async () => {
-    const signing = (template: Template) =>
-      grants(template).filter(({ actions }) => actions.some((action) => action.startsWith('kms:Sign')));
-    expect(signing(prod)).toEqual([]);
-    const keys = ['1111', '2222'].map((id) => `arn:aws:kms:eu-central-1:111122223333:key/${id}`).join(',');
-    const granted = signing(await packaged('prod', ...production, `--param=issuerKeyArns=${keys}`));
-    expect(granted.map(({ owner, statement: { Resource: resource } }) => [owner, resource])).toEqual([
-      ['IssueRole', { 'Fn::Split': [',', keys] }],
-    ]);
-  }, 60_000);
+  it("allow those that sign to unseal issuers' PINs, and those that try the signer the canary's own", () => {
+    const stage = { 'kms:EncryptionContext:mintmark:stage': 'prod' };
+    const pin = { ...stage, 'kms:EncryptionContext:mintmark:purpose': 'crypto-user-pin' };
+    const canary = { 'kms:EncryptionContext:mintmark:issuer': '#canary' };
+    const issuersPin = { StringEquals: pin, StringNotEquals: canary };
+    const canarysPin = { StringEquals: { ...pin, ...canary } };
+    const ciphertext = { StringEquals: { ...stage, 'kms:EncryptionContext:mintmark:purpose': 'key-store-canary' } };
+    const decrypting = grants(prod).filter(({ actions }) => actions.some((action) => action.startsWith('kms:Decrypt')));
+    for (const { owner, statement } of decrypting) expect(statement.Resource, owner).toContain(':key/1234abcd');
+    const byOwner = decrypting.map(({ owner, statement: { Condition: condition } }) => [owner, condition]);
+    const expected = [
+      ['IssueRole', issuersPin],
+      ['ReconcileRole', issuersPin],
+      ['CheckSignerRole', canarysPin],
+      ['CheckClusterRole', canarysPin],
+      ['CheckClusterRole', ciphertext],
+    ];
+    expect(byOwner).toEqual(expect.arrayContaining(expected));
+    expect(byOwner).toHaveLength(expected.length);
+  });
 
-  it('put metrics into the namespace Mintmark alone', () => {
+  it('allow to sign with the keys in KMS that the stage is given, and with none where there are none', () => {
+    const on = (template: Template, action: string) =>
+      grants(template).filter(({ actions }) => actions.some((each) => each.startsWith(action)));
+    expect(on(prod, 'kms:Sign')).toEqual([]);
+    expect(on(prod, 'kms:DescribeKey')).toEqual([]);
+    const owners = (action: string) => on(inKms, action).map(({ owner }) => owner);
+    expect(owners('kms:Sign')).toContain('IssueRole');
+    expect(owners('kms:Sign')).not.toContain('CheckClusterRole');
+    expect(owners('kms:DescribeKey')).toEqual(expect.arrayContaining(['IssueRole', 'CheckClusterRole']));
+    for (const { owner, statement } of [...on(inKms, 'kms:Sign'), ...on(inKms, 'kms:DescribeKey')]) {
+      expect(statement.Resource, owner).toEqual({ 'Fn::Split': [',', issuerKeys] });
+    }
+  });
+
+  it("put metrics into their stage's namespace alone", () => {
     const putting = grants(prod).filter(({ actions }) => actions.includes('cloudwatch:PutMetricData'));
-    expect(putting.map(({ owner }) => owner)).toEqual(['IssueRole', 'RecordFailureRole', 'CheckClusterRole']);
+    const roles = ofType(prod, 'AWS::IAM::Role').map(([id]) => id);
+    expect(putting.map(({ owner }) => owner).sort()).toEqual(roles.sort());
     for (const { owner, statement } of putting) {
-      expect(statement.Condition, owner).toEqual({ StringEquals: { 'cloudwatch:namespace': 'Mintmark' } });
+      expect(statement.Condition, owner).toEqual({ StringEquals: { 'cloudwatch:namespace': 'Mintmark/prod' } });
     }
   });
 
@@ -341,6 +403,11 @@ describe('what is kept', () => {
         },
       });
     }
+    const queues = ofType(prod, 'AWS::SQS::Queue');
+    expect(queues.length).toBeGreaterThanOrEqual(3);
+    for (const [id, queue] of queues) {
+      expect(queue, id).toMatchObject({ DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    }
     expect(prod.Resources['PublicBucket']).toMatchObject({
       DeletionPolicy: 'Retain',
       Properties: { BucketName: 'example-mintmark-public', VersioningConfiguration: { Status: 'Enabled' } },
@@ -367,23 +434,20 @@ describe('what is kept', () => {
     expect(guarded.sort()).toEqual(toGuard.sort());
   });
 
-  it('is read from the bucket by CloudFront, once there is a distribution', async () => {
-    const distribution = 'arn:aws:cloudfront::111122223333:distribution/E1EXAMPLE';
+  it('is read from the bucket by CloudFront, once there is a distribution', () => {
     const readers = (template: Template) =>
       statementsOf(template.Resources['PublicBucketPolicy']?.Properties['PolicyDocument']).filter(
         ({ Effect }) => Effect === 'Allow',
       );
     expect(readers(prod)).toEqual([]);
-    const [reader, ...others] = readers(
-      await packaged('prod', ...production, `--param=cloudFrontDistributionArn=${distribution}`),
-    );
+    const [reader, ...others] = readers(inKms);
     expect(others).toEqual([]);
     expect(reader).toMatchObject({
       Action: 's3:GetObject',
       Principal: { Service: 'cloudfront.amazonaws.com' },
       Condition: { StringEquals: { 'aws:SourceArn': distribution } },
     });
-  }, 60_000);
+  });
 });
 
 describe('the event source mappings', () => {

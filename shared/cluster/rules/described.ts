@@ -5,6 +5,7 @@ import type { PartFailure, Rule, RuleFinding, Severity } from '../rule.ts';
 const operations: Readonly<Record<PartName, string>> = {
   canary: 'dynamodb:Scan, the canary row of the issuers table',
   issuers: 'dynamodb:Scan, the issuers table',
+  issuerKeys: "kms:DescribeKey, the issuers' keys",
   cluster: 'cloudhsm:DescribeClusters',
   backups: 'cloudhsm:DescribeBackups',
   keyStore: 'kms:DescribeCustomKeyStores',
@@ -36,7 +37,7 @@ export const rule: Rule<'failures'> = {
 };
 
 function findingOf({ part, failure: { reason, detail } }: PartFailure): RuleFinding[] {
-  // Another part's failure is why, and a finding.
+  // Another part's failure is why, and a finding; or there is no such thing to look at.
   if (reason === 'not-asked') return [];
   const { severity, meaning } = kinds[reason];
   return [

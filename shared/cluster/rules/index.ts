@@ -7,6 +7,7 @@ import { rule as hsmCount } from './hsm-count.ts';
 import { rule as hsmState } from './hsm-state.ts';
 import { rule as issuerCluster } from './issuer-cluster.ts';
 import { rule as issuerExpiry } from './issuer-expiry.ts';
+import { rule as issuerKey } from './issuer-key.ts';
 import { rule as keyStoreCanary } from './key-store-canary.ts';
 import { rule as keyStoreState } from './key-store-state.ts';
 import { rule as signingCanary } from './signing-canary.ts';
@@ -27,4 +28,5 @@ export const rules: readonly Rule[] = [
   signingCanary,
   issuerExpiry,
   issuerCluster,
+  issuerKey,
 ];

@@ -5,7 +5,8 @@ const inKms = 'awskms';
 
 /**
  * Every other rule looks at the cluster that the canary row names: the cluster that holds the CA keys must be that one.
- * After a restore, the issuer's row and the canary's are written one after the other. A retired issuer signs nothing.
+ * After a restore, the issuer's row and the canary's are written one after the other. A retired issuer signs nothing. A
+ * stage without CloudHSM has no cluster for any issuer's key to be in.
  */
 export const rule: Rule<'issuers' | 'canary'> = {
   name: 'issuer-cluster',
@@ -14,13 +15,19 @@ export const rule: Rule<'issuers' | 'canary'> = {
   check({ issuers, canary }) {
     return issuers
       .filter(({ state, signerScheme }) => state === 'active' && signerScheme !== inKms)
-      .filter(({ clusterId }) => clusterId !== canary.clusterId)
+      .filter(({ clusterId }) => canary.clusterId === undefined || clusterId !== canary.clusterId)
       .map(({ issuerId, clusterId }) => ({
         severity: 'critical',
         subject: issuerId,
         observed: clusterId ?? 'no cluster',
-        threshold: canary.clusterId,
-        sentence: `The issuer ${issuerId} has its key in ${clusterId === undefined ? 'a cluster that its row does not name' : `the cluster ${clusterId}`}, and the watch looks at ${canary.clusterId}: nobody watches the cluster that signs, or its backups.`,
+        threshold: canary.clusterId ?? 'a key in KMS',
+        sentence: `The issuer ${issuerId} has its key in ${clusterId === undefined ? 'a cluster that its row does not name' : `the cluster ${clusterId}`}, and ${consequenceOf(canary.clusterId)}`,
       }));
   },
 };
+
+function consequenceOf(watched: string | undefined): string {
+  return watched === undefined
+    ? 'the stage is deployed without CloudHSM: it can neither sign with that key nor watch it.'
+    : `the watch looks at ${watched}: nobody watches the cluster that signs, or its backups.`;
+}
