@@ -23,7 +23,13 @@ const withoutCounterpart: Readonly<Record<string, readonly string[]>> = {
     'Tags',
     'TimeToLiveSpecification',
   ],
-  'AWS::SQS::Queue': ['SqsManagedSseEnabled', 'KmsMasterKeyId', 'KmsDataKeyReusePeriodSeconds', 'Tags'],
+  'AWS::SQS::Queue': [
+    'SqsManagedSseEnabled',
+    'KmsMasterKeyId',
+    'KmsDataKeyReusePeriodSeconds',
+    'RedriveAllowPolicy',
+    'Tags',
+  ],
   'AWS::SNS::Topic': ['KmsMasterKeyId', 'Tags'],
   // Objects are served to anyone on this machine, as CloudFront serves them to anyone at AWS.
   'AWS::S3::Bucket': [

@@ -16,6 +16,7 @@ import {
   effects,
   readBreaker,
   removedBy,
+  tell,
   transitions,
   writeEvent,
 } from './record.ts';
@@ -28,6 +29,9 @@ export interface OpeningReason {
 }
 
 const maximumDetail = 500;
+
+/** Of changes that wait to be told, some 0.7 KB each; an item has 400 KB, and every batch reads it. */
+const maximumUntold = 20;
 
 /**
  * The breakers in the issuers table. Every change is one conditional UpdateItem on the record that was read, and answers
@@ -133,7 +137,11 @@ export class Breakers {
     });
     const condition = conditionOf(transition);
     const removed = removedBy[transition];
-    const update = `SET #state = :to, ${effects[transition]}${removed === undefined ? '' : ` REMOVE ${removed}`}`;
+    const set = `SET #state = :to, ${effects[transition]}`;
+    // Where nobody can tell them, the newest are kept: a breaker must be able to change for ever. The revisions in them show
+    // the gap.
+    const bounded = read.untold.length < maximumUntold ? set : set.replace(tell, 'untold = :newest');
+    const update = `${bounded}${removed === undefined ? '' : ` REMOVE ${removed}`}`;
     const placeholders = {
       ':to': string(to),
       ':closed': string('closed'),
@@ -152,6 +160,7 @@ export class Breakers {
       ':detail': string(detail ?? ''),
       ':noEvents': { L: [] },
       ':event': { L: [{ M: event }] },
+      ':newest': { L: [...read.untold.slice(1 - maximumUntold).map(writeEvent), event].map((M) => ({ M })) },
     };
     // DynamoDB refuses a placeholder that no expression uses.
     const used = new Set(`${condition} ${update}`.match(/:\w+/g));

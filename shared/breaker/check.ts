@@ -3,7 +3,7 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SNSClient } from '@aws-sdk/client-sns';
 import { type GuardedIssuer, readBoard } from './board.ts';
 import type { Breakers } from './breakers.ts';
-import { type Canary, canaryProbes, decide, needsCanary, nothingIssues, type Step } from './decide.ts';
+import { type Canary, canaryProbes, decide, needsCanary, nothingIssues, probesOf, type Step } from './decide.ts';
 import { changeMapping, type Mapping, type MappingChange, mappingChanges, readMappings } from './mappings.ts';
 import type { BreakerRecord } from './record.ts';
 import { type BreakerAnnouncement, tellChanges } from './tell.ts';
@@ -92,7 +92,7 @@ async function apply(
     case 'half-open':
       return breakers.halfOpen(record, canaryProbes, now);
     case 'give-probes':
-      return breakers.giveProbes(record, canaryProbes);
+      return breakers.giveProbes(record, probesOf(record));
     case 'open':
       return breakers.open(record, { reason: 'SIGNER_UNAVAILABLE', detail: 'Its canary does not sign.' }, 0, now);
     case 'close':

@@ -12,6 +12,10 @@ export const canaryProbes = 3;
 /** An operator's word is tried with one batch: after a refused PIN, each attempt counts towards locking the user out. */
 export const operatorProbes = 1;
 
+/** Pure. */
+export const probesOf = ({ reason }: BreakerRecord): number =>
+  reason === 'SIGNER_PIN_REFUSED' ? operatorProbes : canaryProbes;
+
 /** Milliseconds that a breaker without a canary stays open before a few batches try. */
 const openWithoutCanary = 300_000;
 
@@ -31,7 +35,8 @@ export function decide(breaker: BreakerRecord, canary: Canary, waits: boolean, n
     }
     case 'half-open':
       if (canary === 'fails') return 'open';
-      if (!waits) return 'close';
+      // After a refused PIN only a signature shows that it is right now: the canary has a PIN of its own.
+      if (!waits && breaker.reason !== 'SIGNER_PIN_REFUSED') return 'close';
       return breaker.probesLeft === 0 ? 'give-probes' : 'leave';
   }
 }

@@ -5,11 +5,14 @@ import type { BreakerRecord } from './record.ts';
 /** An issuer's breaker lets this batch not ask the signer: SIGNER_PAUSED, and how long to stay away. */
 export class SignerPausedError extends MintmarkError {
   readonly wait: Wait;
+  /** Half-open: other requests are finding out. */
+  readonly isBeingTried: boolean;
 
   /** @param now milliseconds since the epoch */
   constructor(record: BreakerRecord, pausedSeconds: number, now: number) {
     super('SIGNER_PAUSED', sentenceOf(record));
     this.wait = waitOf(record, pausedSeconds, now);
+    this.isBeingTried = record.state === 'half-open';
   }
 }
 

@@ -100,7 +100,8 @@ export function conditionOf(transition: BreakerTransition): string {
   return transitions[transition].from.map((origin) => conditions[origin]).join(' OR ');
 }
 
-const tell = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
+/** Puts a change among those that are to be told. */
+export const tell = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
 const enter = `revision = :next, since = :now, ${tell}`;
 const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail';
 

@@ -4,7 +4,7 @@ import type { LintedTbsCertificate } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
-import type { SignatureCounts } from './sign.ts';
+import type { SignatureCounts } from './signature-counts.ts';
 
 /** Issuing CAs with their signers open: see OpenIssuers, and AdmittedIssuers for one batch of a queue. */
 export interface IssuerSource {

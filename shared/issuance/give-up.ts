@@ -1,3 +1,5 @@
+import { SignerPausedError } from '../breaker/index.ts';
+import type { MintmarkError } from '../errors.ts';
 import { keyOf } from '../ledger/index.ts';
 import { abandon } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
@@ -31,7 +33,7 @@ export async function giveUp(
     const request = requests.get(queued);
     if (outcome?.kind === 'failed') return [{ queued, request, code: outcome.code, detail: outcome.detail }];
     const isTooOld = now - queued.sentAt >= authority.giveUpAfterSeconds * 1000;
-    if (outcome?.kind !== 'retry' || !isTooOld) return [];
+    if (outcome?.kind !== 'retry' || !isTooOld || onlyWaited(queued, outcome.error)) return [];
     return [{ queued, request, code: outcome.error.code, detail: outcome.error.message }];
   });
   const failed = await settleAll(
@@ -39,7 +41,8 @@ export async function giveUp(
     ({ queued }) => queued,
     outcomes,
     async ({ queued, request, code, detail }) => {
-      if (request !== undefined) await abandonOpenIntent(authority, request);
+      const isAnswered = request !== undefined && (await settleIntent(authority, request));
+      if (isAnswered && outcomes.get(queued)?.kind === 'retry') return undefined;
       const { messageId, senderId, body, receiveCount, sentAt, redriven } = queued;
       await authority.failures.record({
         code,
@@ -58,7 +61,7 @@ export async function giveUp(
       return { queued, request, code, detail };
     },
   );
-  for (const { queued, request, code, detail } of failed) {
+  for (const { queued, request, code, detail } of failed.filter((entry) => entry !== undefined)) {
     outcomes.set(queued, {
       kind: 'failed',
       code,
@@ -69,9 +72,22 @@ export async function giveUp(
   await keepFirstErrors(authority.failures, batch, outcomes, now);
 }
 
-async function abandonOpenIntent(authority: Authority, { identity }: AuthorisedRequest): Promise<void> {
+/**
+ * A message that was paused with its queue has got old without being tried: when the signer is there again, or a few
+ * requests try whether it is, that is no reason to give it up.
+ */
+function onlyWaited({ receiveCount }: QueuedRequest, error: MintmarkError): boolean {
+  return error instanceof SignerPausedError && (error.isBeingTried || receiveCount === 1);
+}
+
+/**
+ * Abandons an intent that is still open.
+ * @returns whether the request has its answer: then only the telling of it failed, and that is tried again, however old
+ *   the message is
+ */
+async function settleIntent(authority: Authority, { identity }: AuthorisedRequest): Promise<boolean> {
   const standing = (await authority.ledger.read([identity])).get(keyOf(identity));
-  if (standing?.state === 'intent' && standing.requestHash === identity.requestHash) {
-    await abandon(authority, standing, 'given-up');
-  }
+  if (standing?.requestHash !== identity.requestHash) return false;
+  if (standing.state === 'intent') await abandon(authority, standing, 'given-up');
+  return standing.state === 'issued' || standing.state === 'rejected';
 }

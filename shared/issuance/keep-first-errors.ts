@@ -25,6 +25,8 @@ export async function keepFirstErrors(
     if (outcome?.kind !== 'retry' || queued.receiveCount > firstTries) return;
     const { code, message } = outcome.error;
     if (code === 'STORE_UNAVAILABLE' || queued.redriven?.firstError !== undefined) return;
+    // Nothing went wrong with it yet, and what did with the signer stands in the last error as well.
+    if (code === 'SIGNER_PAUSED') return;
     try {
       await failures.keepFirstError(queued.messageId, { code, detail: message, at: now });
     } catch (error) {

@@ -14,13 +14,8 @@ import { checkPublicKey } from './public-key.ts';
 import { deviceRefusal } from './registration.ts';
 import { resume } from './resume.ts';
 import { type Outcomes, settleAll } from './settle.ts';
-import type { Signable } from './sign.ts';
+import type { Prepared } from './sign.ts';
 import { newSerialNumber, validityOf } from './tbs.ts';
-
-/** An intent that is to be signed now, who signs it, and for which message. */
-export interface Prepared extends Signable {
-  readonly request: AuthorisedRequest;
-}
 
 /** How often a request is looked at again because another worker wrote its row in between. */
 const maximumContention = 4;

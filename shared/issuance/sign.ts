@@ -1,9 +1,9 @@
 import { MintmarkError } from '../errors.ts';
 import { type IssuanceLedger, type IssuedRow, keyOf, type RecordedIntent } from '../ledger/index.ts';
+import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority, FinishingAuthority } from './authority.ts';
 import { assembleCertificate, digestOf } from './certificate.ts';
 import type { OpenIssuer } from './open-issuers.ts';
-import type { Prepared } from './prepare.ts';
 import { type Outcomes, outcomeOf } from './settle.ts';
 
 /** A recorded intent that is to be signed now, and who signs it. */
@@ -14,17 +14,9 @@ export interface Signable {
   readonly isResumed: boolean;
 }
 
-/** What one call to a signer came to, as far as this process knows: what the HSM signed and never said is not in it. */
-export interface SignatureCounts {
-  readonly issuerId: string;
-  /** Signatures that the signer gave. */
-  readonly made: number;
-  /** Those of them that were stored in a certificate. */
-  readonly stored: number;
-  /** Those of them over the TBS of an earlier delivery's intent: at most so many were made before. */
-  readonly repeated: number;
-  /** Those of them that the issuer's public key does not verify. */
-  readonly wrong: number;
+/** One for a message, which is answered with what comes of it. */
+export interface Prepared extends Signable {
+  readonly request: AuthorisedRequest;
 }
 
 /** [2], as IssuanceLedger has it. */

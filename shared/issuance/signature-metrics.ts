@@ -1,6 +1,6 @@
 import type { Measurement } from '../metrics.ts';
 import { embeddedMetrics } from '../metrics-embedded.ts';
-import type { SignatureCounts } from './sign.ts';
+import type { SignatureCounts } from './signature-counts.ts';
 
 /**
  * What the functions count of their signatures, Count each. Of a key in CloudHSM nobody else does: its audit log records

@@ -151,6 +151,18 @@ describe('what may become of a breaker', () => {
     expect((await read()).untold.map(({ to }) => to)).toEqual(['closed']);
   });
 
+  it('keeps the newest changes where nobody tells them, and goes on changing', async () => {
+    await bring('open');
+    for (let round = 0; round < 15; round++) {
+      expect(await breakers.halfOpen(await read(), 1, now)).toBeDefined();
+      expect(await breakers.open(await read(), { reason: 'SIGNER_DEADLINE', detail: 'Again.' }, 0, now)).toBeDefined();
+    }
+    const { untold, revision } = await read();
+    expect(untold.map((event) => event.revision)).toEqual(
+      Array.from({ length: 20 }, (_, index) => revision - 19 + index),
+    );
+  });
+
   it('cuts a detail, whatever it is', async () => {
     await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'x'.repeat(10_000) }, now);
     expect((await read()).detail).toHaveLength(500);

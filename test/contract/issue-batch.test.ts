@@ -9,6 +9,8 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DerReader } from '../../shared/asn1/der-reader.ts';
+import { SignerPausedError } from '../../shared/breaker/paused.ts';
+import { absentRecord } from '../../shared/breaker/record.ts';
 import { type FailureClass, MintmarkError } from '../../shared/errors.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
@@ -583,6 +585,33 @@ describe('giving up', () => {
     const { message } = await newMessage();
     now += 600 * minute;
     expect(kinds(await worker.issue(message))).toEqual(['issued']);
+  });
+
+  it('never happens to what has its answer and could not be told of it: that is told later', async () => {
+    const { deviceId, message } = await newMessage();
+    now += 600 * minute;
+    worker.refusesToPublish = () => true;
+    expect(kinds(await worker.issue(message))).toEqual(['STORE_UNAVAILABLE']);
+    expect(await row(deviceId)).toMatchObject({ state: { S: 'issued' } });
+    expect(await failureOf(message, 'transient-exhausted')).toBeUndefined();
+    worker.refusesToPublish = () => false;
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect(kinds(worker.announced)).toEqual(['issued']);
+  });
+
+  it.each([
+    { state: 'half-open', receiveCount: 7, kind: 'retry' },
+    { state: 'open', receiveCount: 1, kind: 'retry' },
+    { state: 'open', receiveCount: 2, kind: 'failed' },
+  ] as const)('of what got old with its queue paused: $state, delivery $receiveCount: $kind', async (paused) => {
+    const { message } = await newMessage();
+    const record = { ...absentRecord('devices'), state: paused.state, since: now };
+    worker.openingFails = new SignerPausedError(record, 60, now);
+    now += 600 * minute;
+    const [outcome] = await worker.issue({ ...message, receiveCount: paused.receiveCount });
+    expect(outcome?.kind).toBe(paused.kind);
+    worker.openingFails = undefined;
+    if (paused.kind === 'retry') expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
   });
 });
 

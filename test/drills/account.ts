@@ -74,6 +74,9 @@ export async function accountFor(
     problems: [
       ...mustBeEmpty.flatMap((name) => found[name].map((what) => `${name}: ${what}`)),
       ...found.rowsWithoutCertificate.map((what) => `rowsWithoutCertificate: ${what}`),
+      ...requests.flatMap((request) =>
+        deliveries.isAnnounced(request) ? [] : [`Never announced: ${request.deviceId}/${request.requestId}`],
+      ),
       ...failures.map(({ deviceId, requestId }) => `Given up: ${deviceId}/${requestId}`),
       ...verifyCertificates(local, requests, deliveries.all),
     ],

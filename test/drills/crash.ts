@@ -95,6 +95,6 @@ export async function crashIn(
       `killed ${randomKills.done} times at random, ${signatureKillsDone(local.shim.faults, each)} times round a signature`,
       `${deliveries.announcements} announcements, ${canaries} signatures of the canary`,
     ],
-    problems,
+    problems: kills() > 0 ? problems : [...problems, 'Nothing was killed.'],
   };
 }

@@ -21,6 +21,7 @@ export class Deliveries {
   /** One for each certificate that is different, by request. */
   readonly #delivered = new Map<string, Map<string, Delivery>>();
   #collecting: Promise<void> = Promise.resolve();
+  readonly #announced = new Set<string>();
   #announcements = 0;
 
   private constructor(local: LocalCloud, sns: SNSClient) {
@@ -58,6 +59,11 @@ export class Deliveries {
   /** How many requests have had a certificate announced or read. */
   get requests(): number {
     return this.#delivered.size;
+  }
+
+  /** Of those, the ones that were announced; the others were only read. */
+  isAnnounced(key: RequestKey): boolean {
+    return this.#announced.has(keyOf(key));
   }
 
   /** Announcements of certificates, repeated ones too. */
@@ -104,6 +110,7 @@ export class Deliveries {
     if (announcement.type !== 'certificate.issued') return;
     this.#announcements += 1;
     const { deviceId, requestId, certificate } = announcement;
+    this.#announced.add(keyOf({ deviceId, requestId }));
     this.#note({ deviceId, requestId, certificate: new X509Certificate(certificate).raw });
   }
 

@@ -175,6 +175,7 @@ export async function outageIn(
       ...problems,
       ...workingNow,
       ...(issuedMeanwhile > 0 ? [`${issuedMeanwhile} certificates were issued without an HSM.`] : []),
+      ...(signedMeanwhile > 0 ? [`${signedMeanwhile} signatures were made without an HSM.`] : []),
       ...(observed.breakerOpenedAt === undefined ? ['The breaker did not open.'] : []),
       ...(observed.breakerState === 'closed' ? [] : [`The breaker is ${observed.breakerState} in the end.`]),
     ],

@@ -56,7 +56,7 @@ export function storm({ seed, requests: count, copies, onProgress }: StormOption
         `${workers} workers; ${contended} requests were signed by more than one of them, over the same TBS each`,
         `${deliveries.announcements} announcements`,
       ],
-      problems,
+      problems: contended > 0 ? problems : [...problems, 'No request was with two workers at once: no storm.'],
     };
   });
 }

@@ -6,7 +6,7 @@ import { issueBatch } from '../../shared/issuance/issue-batch.ts';
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
-import type { SignatureCounts } from '../../shared/issuance/sign.ts';
+import type { SignatureCounts } from '../../shared/issuance/signature-counts.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';

@@ -89,6 +89,9 @@ describe('decide', () => {
     [exhausted, 'unknown', true, 0, 'give-probes'],
     [exhausted, 'fails', true, 0, 'open'],
     [exhausted, 'signs', false, 0, 'close'],
+    // The canary's PIN says nothing of the issuer's.
+    [{ ...halfOpen, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'leave'],
+    [{ ...exhausted, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'give-probes'],
   ])('%o, %s, waiting %s, after %i ms: %5$s', (breaker, canary, waits, lasted, step) => {
     expect(decide(breaker, canary, waits, start + lasted)).toBe(step);
   });

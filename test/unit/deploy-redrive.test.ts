@@ -89,6 +89,18 @@ describe('the redrive queue', () => {
     expect(allowing.map(({ file, Sid }) => [file, Sid])).toEqual([['redrive.yml', 'SendAgain']]);
   });
 
+  it("is no queue's dead-letter queue, and the dead-letter queue is these two queues'", () => {
+    const { Resources: resources } = read('messaging.yml') as {
+      Resources: Record<string, { Properties: { RedriveAllowPolicy?: unknown } }>;
+    };
+    const allowed = (queue: string) => resources[queue]?.Properties.RedriveAllowPolicy;
+    expect(allowed('RedriveQueue')).toEqual({ redrivePermission: 'denyAll' });
+    expect(allowed('RequestsQueue')).toEqual({ redrivePermission: 'denyAll' });
+    expect(allowed('DeadLetterQueue')).toMatchObject({ redrivePermission: 'byQueue' });
+    const named = JSON.stringify(allowed('DeadLetterQueue')).match(/\$\{param:prefix\}-[a-z-]+/g);
+    expect(named).toEqual(['${param:prefix}-requests', '${param:prefix}-redrive']);
+  });
+
   it('refuses every sender that is not named, and all of them where none is', () => {
     const denying = concerning.find(({ Sid }) => Sid === 'OnlyWhoMayRedrive');
     expect(denying).toMatchObject({ file: 'policies.yml', Effect: 'Deny', Principal: '*' });
