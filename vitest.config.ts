@@ -37,8 +37,9 @@ export default defineConfig({
           name: 'embedded',
           include: ['test/embedded/**/*.test.ts'],
           globalSetup: ['test/build-functions.ts'],
-          // Each file starts a cloud of its own; two at a time would compete for the machine and miss their deadlines.
-          fileParallelism: false,
+          // Each file starts a cloud of its own, which is idle half of the time: one for each core.
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -49,9 +50,10 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/build-functions.ts', 'test/integration/set-up.ts'],
-          // After all others. Each file waits for its own LocalStack most of the time; two of them are what two cores do.
-          sequence: { groupOrder: 1 },
-          maxWorkers: 2,
+          // After all others. Each file waits for its own LocalStack's alarms and queues most of the time, so one more of
+          // them than cores.
+          sequence: { groupOrder: 2 },
+          maxWorkers: 3,
           testTimeout: 180_000,
           hookTimeout: 300_000,
         },
