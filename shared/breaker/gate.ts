@@ -19,8 +19,12 @@ export interface BreakerChange {
 /** So many batches in a row without a signature open the breaker. */
 export const failuresToOpen = 3;
 
-/** What says that the signer is away, for every request alike. Another code says something of a request or an issuer. */
-const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'PIN_UNSEAL_FAILED']);
+/**
+ * What says that the signer is away, for every request alike. Another code says something of a request or an issuer, or,
+ * where a PIN cannot be unsealed, of one environment: those that have theirs sign on while the key store is away, and a
+ * breaker would stop them.
+ */
+const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE']);
 
 /** Another attempt with the same PIN could lock the crypto user out, so this one holds at once. */
 const refusedPin: ErrorCode = 'SIGNER_PIN_REFUSED';

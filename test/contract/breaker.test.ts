@@ -216,6 +216,12 @@ describe('several workers', () => {
     await expect(batchThat('signs')).rejects.toMatchObject({ code: 'SIGNER_PAUSED', wait: { least: 60, most: 300 } });
   });
 
+  it('a PIN that cannot be unsealed opens nothing: environments that have theirs sign on', async () => {
+    const sealed = new MintmarkError('PIN_UNSEAL_FAILED', 'KMS does not answer.');
+    for (let batch = 0; batch < 5; batch++) expect(await batchThat(sealed)).toEqual([]);
+    expect(await read()).toMatchObject({ state: 'closed', failures: 0 });
+  });
+
   it('a batch that signs between them begins the count anew', async () => {
     await batchThat(unavailable);
     await batchThat(unavailable);
