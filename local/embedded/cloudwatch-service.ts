@@ -28,9 +28,12 @@ const putMetricData = z.strictObject({
   ),
 });
 
+const getMetricData = z.looseObject({ MetricDataQueries: z.array(z.looseObject({ Id: z.string() })) });
+
 /**
- * The part of CloudWatch's API that the project's own functions call: PutMetricData with single values (CloudWatch API
- * reference), in the protocol awsJson1_0, which is what the SDK speaks. There are no alarms.
+ * The part of CloudWatch's API that the project itself calls: PutMetricData with single values, and GetMetricData, which has
+ * no datapoints here, as CloudWatch has none of a queue that is new (CloudWatch API reference); in the protocol
+ * awsJson1_0, which is what the SDK speaks. There are no alarms.
  *
  * @param onMetric hears of each value, in order
  */
@@ -38,6 +41,19 @@ export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
   return async ({ headers, body }) => {
     const target = String(headers['x-amz-target']);
     const encoding = headers['content-encoding'] ?? 'identity';
+    if (target.endsWith('.GetMetricData') && encoding === 'identity') {
+      const queries = getMetricData.safeParse(JSON.parse(body.toString()));
+      if (!queries.success) {
+        return awsError('awsJson', 400, 'InvalidParameterValueException', z.prettifyError(queries.error));
+      }
+      const results = queries.data.MetricDataQueries.map(({ Id }) => ({
+        Id,
+        Timestamps: [],
+        Values: [],
+        StatusCode: 'Complete',
+      }));
+      return json({ MetricDataResults: results });
+    }
     if (!target.endsWith('.PutMetricData') || encoding !== 'identity') {
       const message = `The embedded cloud does not implement ${target} (${encoding}) of CloudWatch's API.`;
       return awsError('awsJson', 501, 'NotImplemented', message);
@@ -50,6 +66,12 @@ export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
       const dimensions = Object.fromEntries(Dimensions.map((each) => [each.Name, each.Value]));
       onMetric({ namespace: asked.data.Namespace, name, dimensions, timestamp: Timestamp * 1000, unit, value });
     }
-    return { status: 200, headers: { 'content-type': 'application/x-amz-json-1.0' }, body: Buffer.from('{}') };
+    return json({});
   };
 }
+
+const json = (content: object) => ({
+  status: 200,
+  headers: { 'content-type': 'application/x-amz-json-1.0' },
+  body: Buffer.from(JSON.stringify(content)),
+});

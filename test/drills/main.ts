@@ -108,7 +108,8 @@ async function run(): Promise<number> {
   const seed = count('seed', values.seed, 1 + Math.floor(performance.timeOrigin % 999_999_999));
   endWithParent(() => Promise.resolve());
   await build();
-  if (!values.json) console.log(`drill ${name}, seed ${seed}`);
+  // Beside the JSON, too: a run that failed must be had again.
+  (values.json ? console.error : console.log)(`drill ${name}, seed ${seed}`);
   const { figures, remarks, problems } = await drill(values, { seed, onProgress: show });
   show('');
   if (values.json) console.log(JSON.stringify(figures));
