@@ -27,6 +27,7 @@ export async function enrol(
   local: LocalCloud,
   submissions: readonly Submission[],
   onProgress: (answered: number) => void,
+  givenUp: AbortSignal,
 ): Promise<Answered[]> {
   const answers = new Map<Submission, Answered>();
   const sendable = submissions.filter((submission) => {
@@ -57,12 +58,13 @@ export async function enrol(
         onProgress(answers.size);
         timer.refresh();
       },
-      until: impatience.signal,
+      until: AbortSignal.any([impatience.signal, givenUp]),
       now: Date.now,
     });
   } finally {
     clearTimeout(timer);
   }
+  givenUp.throwIfAborted();
   if (answers.size < submissions.length) {
     throw new Error(`${submissions.length - answers.size} requests have had no answer for ten minutes.`);
   }

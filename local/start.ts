@@ -35,7 +35,7 @@ async function run(options: StartOptions): Promise<number> {
     if (local === 'interrupted') return exitCodeOfInterrupt;
     console.log(describeCloud(local, logs));
     const died = local.cloud.died.then((error) => Promise.reject(error));
-    const enrolled = enrolAndReport(local, job);
+    const enrolled = enrolAndReport(local, job, givenUp.signal);
     const exitCode = await Promise.race([enrolled, interrupted, died]);
     if (exitCode === 'interrupted') {
       // What is still under way fails when the cloud goes; it was this process that took it away.
@@ -86,9 +86,13 @@ async function readJob({ csr, out }: StartOptions): Promise<Job> {
 }
 
 /** @returns the exit code */
-async function enrolAndReport(local: LocalCloud, { submissions, mustBeIssued, folder }: Job): Promise<number> {
+async function enrolAndReport(
+  local: LocalCloud,
+  { submissions, mustBeIssued, folder }: Job,
+  givenUp: AbortSignal,
+): Promise<number> {
   const progress = new Progress(process.stdout, submissions.length, 'answered');
-  const answers = await enrol(local, submissions, (answered) => progress.show(answered));
+  const answers = await enrol(local, submissions, (answered) => progress.show(answered), givenUp);
   progress.end();
   const problems = verifyAnswers(answers, local);
   const files = writeResults(folder, answers, local);
