@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { IssuanceRecord } from '../shared/ledger/index.ts';
+import { type IssuanceRecord, recordTimes } from '../shared/ledger/index.ts';
 import { isoTime, shortTime } from './json.ts';
 
 /** What a certificate says, as far as people ask. */
@@ -13,18 +13,7 @@ interface Contents {
 export type CertificateJson = Omit<IssuanceRecord, 'certificate' | Time> &
   Partial<Contents> & { readonly [Name in Time]?: string };
 
-type Time = (typeof times)[number];
-
-const times = [
-  'notBefore',
-  'notAfter',
-  'signBefore',
-  'intentAt',
-  'issuedAt',
-  'rejectedAt',
-  'abandonedAt',
-  'lastConflictAt',
-] as const;
+type Time = (typeof recordTimes)[number];
 
 /** Times in RFC 3339; without the certificate itself, which is `certificate` in PEM where it is asked for. */
 export function certificateJson(record: IssuanceRecord): CertificateJson {
@@ -41,7 +30,7 @@ export function certificateJson(record: IssuanceRecord): CertificateJson {
     ...rest
   } = record;
   const at = { notBefore, notAfter, signBefore, intentAt, issuedAt, rejectedAt, abandonedAt, lastConflictAt };
-  const known = times.filter((name) => at[name] !== undefined);
+  const known = recordTimes.filter((name) => at[name] !== undefined);
   return {
     ...rest,
     ...(certificate === undefined ? {} : contentsOf(certificate)),

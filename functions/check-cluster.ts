@@ -1,12 +1,10 @@
-import { createPublicKey } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import * as z from 'zod';
 import { makeCloudHSMV2Client, makeCloudWatchClient, makeDynamoDBClient, makeKMSClient } from '../shared/aws.ts';
 import {
   assess,
-  type CanaryRecord,
   CanarySigner,
-  canaryPinPurpose,
+  canarySignerOpener,
   type Finding,
   observe,
   publish,
@@ -15,7 +13,7 @@ import {
   type Sources,
 } from '../shared/cluster/index.ts';
 import { readAll, readConfiguration, text } from '../shared/configuration.ts';
-import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck } from '../shared/signer/index.ts';
 
 /**
  * The watch, on a schedule: looks at cluster, backups, key store, canaries, issuers and their keys in KMS, and puts what it
@@ -42,6 +40,13 @@ const { configuration, thresholds } = readAll({
 });
 const { ISSUERS_TABLE: issuersTable, AWS_REGION: region, STAGE: stage } = configuration;
 const kms = makeKMSClient();
+const openSigner = canarySignerOpener({
+  kms,
+  library: configuration.PKCS11_LIBRARY,
+  stage,
+  workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+  now: Date.now,
+});
 const cloudWatch = makeCloudWatchClient();
 
 const sources: Sources = {
@@ -56,21 +61,6 @@ const sources: Sources = {
   partMilliseconds: 10_000,
   signMilliseconds: 25_000,
 };
-
-/** At cold start, and when the canary's row has changed. */
-function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
-  return openSealedSigner({
-    kms,
-    sealedPin: record.sealedPin,
-    purpose: canaryPinPurpose(record.clusterId, stage),
-    uri: record.signerUri,
-    library: configuration.PKCS11_LIBRARY,
-    certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
-    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-    deadline,
-    now: Date.now,
-  });
-}
 
 export async function handler(): Promise<{ findings: readonly Finding[] }> {
   if (isPkcs11LibraryStuck(configuration.PKCS11_LIBRARY)) {

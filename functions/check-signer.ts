@@ -1,4 +1,3 @@
-import { createPublicKey } from 'node:crypto';
 import { Logger } from '@aws-lambda-powertools/logger';
 import { GetQueueAttributesCommand } from '@aws-sdk/client-sqs';
 import * as z from 'zod';
@@ -11,10 +10,10 @@ import {
   makeSQSClient,
 } from '../shared/aws.ts';
 import { Breakers, Canaries, check, measureBreakers } from '../shared/breaker/index.ts';
-import { type CanaryRecord, CanarySigner, canaryPinPurpose } from '../shared/cluster/index.ts';
+import { CanarySigner, canarySignerOpener } from '../shared/cluster/index.ts';
 import { readConfiguration, text } from '../shared/configuration.ts';
 import { putMetrics } from '../shared/metrics.ts';
-import { isPkcs11LibraryStuck, openSealedSigner, type Signer } from '../shared/signer/index.ts';
+import { isPkcs11LibraryStuck } from '../shared/signer/index.ts';
 
 /**
  * The breakers' other half, every minute: the issue function opens them, this one tries the signer with a canary, lets a
@@ -40,6 +39,13 @@ const configuration = readConfiguration(
 const { ISSUERS_TABLE: issuersTable, STAGE: stage, AWS_REGION: region } = configuration;
 const dynamoDB = makeDynamoDBClient();
 const kms = makeKMSClient();
+const openSigner = canarySignerOpener({
+  kms,
+  library: configuration.PKCS11_LIBRARY,
+  stage,
+  workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+  now: Date.now,
+});
 const sqs = makeSQSClient();
 const cloudWatch = makeCloudWatchClient();
 const clients = { dynamoDB, lambda: makeLambdaClient(), sns: makeSNSClient() };
@@ -48,21 +54,6 @@ const signer = new CanarySigner({ openSigner, stage, now: Date.now });
 
 /** The longest that the canary may take, in milliseconds: a cold HSM client takes some, a hanging one all of it. */
 const signMilliseconds = 20_000;
-
-/** When the canary is first needed, and when its row has changed. */
-function openSigner(record: CanaryRecord, deadline: number): Promise<Signer> {
-  return openSealedSigner({
-    kms,
-    sealedPin: record.sealedPin,
-    purpose: canaryPinPurpose(record.clusterId, stage),
-    uri: record.signerUri,
-    library: configuration.PKCS11_LIBRARY,
-    certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
-    workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
-    deadline,
-    now: Date.now,
-  });
-}
 
 /** Approximate, as all of SQS's numbers are; in flight and postponed messages count. */
 async function waits(): Promise<boolean> {

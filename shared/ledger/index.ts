@@ -22,7 +22,7 @@ export {
   type RequestIdentity,
   type StandingRow,
 } from './issuance.ts';
-export { type IssuanceRecord, IssuanceRecords, type IssuanceSelection } from './issuance-records.ts';
+export { type IssuanceRecord, IssuanceRecords, type IssuanceSelection, recordTimes } from './issuance-records.ts';
 export { type IssuerCertificates, readIssuerCertificates } from './issuer-certificates.ts';
 export { type Issuer, Issuers } from './issuers.ts';
 export { OpenIntents } from './open-intents.ts';

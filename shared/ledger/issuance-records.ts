@@ -179,16 +179,7 @@ function readRecord(item: Item): IssuanceRecord {
       'abandonReason',
     ]),
     ...numbers(item, ['attempt', 'crlShard']),
-    ...times(item, [
-      'notBefore',
-      'notAfter',
-      'signBefore',
-      'intentAt',
-      'issuedAt',
-      'rejectedAt',
-      'abandonedAt',
-      'lastConflictAt',
-    ]),
+    ...times(item, recordTimes),
     ...(item.certificate?.B === undefined ? {} : { certificate: item.certificate.B }),
     ...(item.reopenable?.BOOL === undefined ? {} : { reopenable: item.reopenable.BOOL }),
     ignored: (item.ignored?.L ?? []).flatMap(({ S: text }) => text ?? []),
@@ -210,6 +201,18 @@ function strings<Name extends string>(item: Item, names: readonly Name[]): Read<
 function numbers<Name extends string>(item: Item, names: readonly Name[]): Read<Name, number> {
   return present(names, (name) => (item[name]?.N === undefined ? undefined : Number(item[name].N)));
 }
+
+/** The attributes of a row that are times. */
+export const recordTimes = [
+  'notBefore',
+  'notAfter',
+  'signBefore',
+  'intentAt',
+  'issuedAt',
+  'rejectedAt',
+  'abandonedAt',
+  'lastConflictAt',
+] as const;
 
 function times<Name extends string>(item: Item, names: readonly Name[]): Read<Name, number> {
   return present(names, (name) => {

@@ -9,4 +9,4 @@ export { digestOfSignInput, mechanismOf, signInput } from './pkcs11-mechanism.ts
 export { formatPkcs11Uri } from './pkcs11-uri.ts';
 export type { SignatureScheme, Signer } from './port.ts';
 export { digestLength, parseScheme } from './scheme.ts';
-export { openSealedSigner } from './sealed-signer.ts';
+export { openSealedSigner, type SealedSignerOptions } from './sealed-signer.ts';

@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from 'node:fs';
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda';
 import type { LocalCloud } from '../../local/local-cloud.ts';
 import { installLocalStack } from '../../local/localstack/install.ts';
 import { startLocalStack } from '../../local/localstack/start.ts';
 import { type LocalStackCloud, startLocalStackLocalCloud } from '../../local/localstack-cloud.ts';
 import { SetUpError } from '../../local/setup/machine.mjs';
+import { processesWhose } from '../support/proc.ts';
 
 export type LocalStackDrillCloud = LocalCloud<LocalStackCloud>;
 
@@ -32,23 +32,10 @@ export async function withLocalStack<Result>(
 /** The processes of a function now, by what Lambda puts into their environment; this cloud's, by the file of its shim. */
 export function processesOf(local: LocalStackDrillCloud, functionName: string): number[] {
   const ours = [`AWS_LAMBDA_FUNCTION_NAME=${functionName}`, `PKCS11_SHIM_RECORD=${local.shim.record}`];
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      const variables = environmentOf(pid).split('\0');
-      return ours.every((variable) => variables.includes(variable));
-    })
-    .map(Number);
-}
-
-/** Empty for a process that has ended, or is somebody else's. */
-function environmentOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
-    throw error;
-  }
+  return processesWhose((environment) => {
+    const variables = environment.split('\0');
+    return ours.every((variable) => variables.includes(variable));
+  });
 }
 
 /**

@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { crc32 } from 'node:zlib';
 import { inject, vi } from 'vitest';
 import type { LocalStackOptions } from '../../local/localstack/start.ts';
+import { processesWhose } from '../support/proc.ts';
 
 export const region = 'eu-central-1';
 
@@ -211,22 +212,7 @@ export class Door {
 }
 
 /** Ids of the processes that have `text` in their environment; LocalStack's and its functions' have its state folder. */
-export function processesWith(text: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => environmentOf(pid).includes(text))
-    .map(Number);
-}
-
-/** Empty for a process that has ended. */
-function environmentOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
-    throw error;
-  }
-}
+export const processesWith = (text: string): number[] => processesWhose((environment) => environment.includes(text));
 
 export const hasProc = existsSync('/proc/self/environ');
 

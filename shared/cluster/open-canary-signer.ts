@@ -1,0 +1,22 @@
+import { createPublicKey } from 'node:crypto';
+import { openSealedSigner, type SealedSignerOptions, type Signer } from '../signer/index.ts';
+import { type CanaryRecord, canaryPinPurpose } from './canary-record.ts';
+
+/**
+ * How a process opens the signer of the canary's key, when it first needs it and when the canary's row has changed.
+ * @throws MintmarkError as openSealedSigner
+ */
+export function canarySignerOpener(
+  options: Pick<SealedSignerOptions, 'kms' | 'library' | 'workerUrl' | 'now'> & { readonly stage: string },
+): (record: CanaryRecord, deadline: number) => Promise<Signer> {
+  const { stage, ...common } = options;
+  return (record, deadline) =>
+    openSealedSigner({
+      ...common,
+      sealedPin: record.sealedPin,
+      purpose: canaryPinPurpose(record.clusterId, stage),
+      uri: record.signerUri,
+      certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
+      deadline,
+    });
+}
