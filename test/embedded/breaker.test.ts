@@ -260,6 +260,8 @@ describe('a refused PIN', () => {
     expect(await read()).toMatchObject({ state: 'open', held: true, reason: 'SIGNER_PIN_REFUSED' });
     await look();
     expect(await read()).toMatchObject({ state: 'open', held: true });
+    // One that is still being paused cannot be resumed: the next look does it, and here nobody looks again.
+    await mappingsAre('Disabled');
     const codes = cloud.outcomesOf(messageId).map(({ code }) => code);
     expect(codes.filter((code) => code === 'SIGNER_PIN_REFUSED')).toHaveLength(1);
 
