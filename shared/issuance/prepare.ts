@@ -1,5 +1,5 @@
 import { asMintmarkError, MintmarkError } from '../errors.ts';
-import { keyOf, type RecordedIntent, type StandingRow } from '../ledger/index.ts';
+import { keyOf, type RecordedIntent, type ReopenableRow, type StandingRow } from '../ledger/index.ts';
 import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
@@ -81,7 +81,7 @@ async function nextStep(
     case 'resume':
       return resumed(authority, request, decision.intent, deadline);
     case 'evaluate':
-      return evaluate(authority, request, standing, deadline);
+      return evaluate(authority, request, decision.standing, deadline);
   }
 }
 
@@ -103,7 +103,7 @@ async function resumed(
 async function evaluate(
   authority: Authority,
   request: AuthorisedRequest,
-  standing: StandingRow | undefined,
+  standing: ReopenableRow | undefined,
   deadline: number,
 ): Promise<Step> {
   await revokeAbandoned(authority, standing);

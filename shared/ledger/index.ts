@@ -19,6 +19,7 @@ export {
   keyOf,
   type RecordableTbs,
   type RecordedIntent,
+  type ReopenableRow,
   type RequestIdentity,
   type StandingRow,
 } from './issuance.ts';

@@ -38,6 +38,12 @@ export type RecordedIntent = IntentRow & { readonly [recorded]: true };
 
 export type StandingRow = Exclude<IssuanceRow, IntentRow> | RecordedIntent;
 
+/**
+ * What an attempt may follow. An open intent or a certificate is none of these, so that no attempt is decided on one, even
+ * if it has been abandoned since it was read.
+ */
+export type ReopenableRow = RejectedRow | AbandonedRow;
+
 /** Who asked, for what, as every write of a request needs it. */
 export interface RequestIdentity extends RequestKey {
   readonly requestHash: string;
@@ -85,7 +91,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
   /** [1] Writes the intent; not done when another worker's write came first: read again and decide again. */
   async recordIntent(
     request: RequestIdentity,
-    standing: StandingRow | undefined,
+    standing: ReopenableRow | undefined,
     linted: Tbs,
     signBefore: number,
     now: number,
@@ -177,7 +183,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
   /** Writes the answer no. */
   async reject(
     request: RequestIdentity,
-    standing: StandingRow | undefined,
+    standing: ReopenableRow | undefined,
     error: MintmarkError,
     now: number,
   ): Promise<Written<RejectedRow>> {
@@ -313,7 +319,7 @@ const identityAttributes = (request: RequestIdentity): Item => ({
 });
 
 /** The placeholders of the conditions `abandoned` and `rejected-reopenable`: the row is still the one that was read. */
-const reopening = (request: RequestIdentity, standing: StandingRow | undefined): Item => ({
+const reopening = (request: RequestIdentity, standing: ReopenableRow | undefined): Item => ({
   ':abandoned': string('abandoned'),
   ':rejected': string('rejected'),
   ':true': flag(true),

@@ -6,6 +6,7 @@ import {
   IssuanceLedger,
   keyOf,
   type RecordedIntent,
+  type ReopenableRow,
   type RequestIdentity,
   type StandingRow,
 } from '../../shared/ledger/issuance.ts';
@@ -46,13 +47,16 @@ async function item(request: RequestIdentity) {
 const standing = async (request: RequestIdentity): Promise<StandingRow | undefined> =>
   (await ledger.read([request])).get(keyOf(request));
 
+/** What the types keep callers from writing over, the conditions must refuse too. */
+const asReopenable = (row: StandingRow | undefined) => row as ReopenableRow | undefined;
+
 function rowOf<Row>(written: { done: true; row: Row } | { done: false }): Row {
   if (!written.done) throw new Error('not written');
   return written.row;
 }
 
 async function intentOf(request: RequestIdentity): Promise<RecordedIntent> {
-  return rowOf(await ledger.recordIntent(request, await standing(request), newLinted(), signBefore, now));
+  return rowOf(await ledger.recordIntent(request, asReopenable(await standing(request)), newLinted(), signBefore, now));
 }
 
 /** How a row gets into each state that there is, from nothing. */
@@ -65,7 +69,7 @@ const states = {
   abandoned: async (request) => void rowOf(await ledger.abandon(await intentOf(request), 'given-up', now)),
   'rejected after an abandoned attempt': async (request) => {
     rowOf(await ledger.abandon(await intentOf(request), 'given-up', now));
-    rowOf(await ledger.reject(request, await standing(request), reopenably, now));
+    rowOf(await ledger.reject(request, asReopenable(await standing(request)), reopenably, now));
   },
 } satisfies Record<string, (request: RequestIdentity) => Promise<void>>;
 
@@ -92,9 +96,9 @@ function openIntent(request: RequestIdentity, row: StandingRow | undefined): Rec
 const attempts: Readonly<
   Record<Transition, (request: RequestIdentity, row: StandingRow | undefined) => Promise<{ readonly done: boolean }>>
 > = {
-  recordIntent: (request, row) => ledger.recordIntent(request, row, newLinted(), signBefore, now),
+  recordIntent: (request, row) => ledger.recordIntent(request, asReopenable(row), newLinted(), signBefore, now),
   storeCertificate: (request, row) => ledger.storeCertificate(openIntent(request, row), certificate, now),
-  reject: (request, row) => ledger.reject(request, row, finally_, now),
+  reject: (request, row) => ledger.reject(request, asReopenable(row), finally_, now),
   abandon: (request, row) => ledger.abandon(openIntent(request, row), 'given-up', now),
 };
 
@@ -205,9 +209,9 @@ describe('recordIntent', () => {
       expect(await standing(request)).toEqual(abandoned);
       expect(abandoned.abandonedSerialNumbers).toEqual(serials);
     }
-    expect(rowOf(await ledger.reject(request, await standing(request), finally_, now)).abandonedSerialNumbers).toEqual(
-      serials,
-    );
+    expect(
+      rowOf(await ledger.reject(request, asReopenable(await standing(request)), finally_, now)).abandonedSerialNumbers,
+    ).toEqual(serials);
     expect((await standing(request))?.abandonedSerialNumbers).toEqual(serials);
   });
 

@@ -9,6 +9,7 @@ import {
   IssuanceLedger,
   keyOf,
   type RecordedIntent,
+  type ReopenableRow,
   type RequestIdentity,
   type StandingRow,
 } from '../../shared/ledger/issuance.ts';
@@ -160,7 +161,8 @@ function isOpen(row: ModelRow, hash: string, view: View): boolean {
   }
 }
 
-const bindsAsSeen = ({ standing }: View): boolean => standing?.state === 'intent' || standing?.state === 'issued';
+const bindsNothing = (seen: StandingRow | undefined): seen is ReopenableRow | undefined =>
+  seen?.state !== 'intent' && seen?.state !== 'issued';
 
 /** As issuance/abandon.ts does, before a request goes on and before what is owed is struck off. */
 async function revoke(real: Real, view: View): Promise<void> {
@@ -172,7 +174,8 @@ async function revoke(real: Real, view: View): Promise<void> {
 
 const recordIntent = (where: Where, fault: CallFault | undefined, hash: string): Step =>
   step('recordIntent', where, { fault, hash: hash[0] }, async ({ row, real, request, view }) => {
-    if (bindsAsSeen(view)) return;
+    const { standing } = view;
+    if (!bindsNothing(standing)) return;
     const linted = newLinted();
     const { serialNumber } = linted;
     const attempt = (view.standing?.attempt ?? 0) + 1;
@@ -182,7 +185,7 @@ const recordIntent = (where: Where, fault: CallFault | undefined, hash: string):
       isOpen(row, hash, view),
       () => {
         const identity = { ...request, requestHash: hash };
-        return real.ledger.recordIntent(identity, view.standing, linted, real.now + 900_000, real.now);
+        return real.ledger.recordIntent(identity, standing, linted, real.now + 900_000, real.now);
       },
       () => Object.assign(row, { state: 'intent', hash, attempt, serialNumber, isListed: true }),
     );
@@ -218,14 +221,15 @@ const storeCertificate = (where: Where, fault: CallFault | undefined, isUnannoun
 
 const reject = (where: Where, fault: CallFault | undefined, hash: string, isReopenable: boolean): Step =>
   step('reject', where, { fault, hash: hash[0], isReopenable }, async ({ row, real, request, view }) => {
-    if (bindsAsSeen(view)) return;
+    const { standing } = view;
+    if (!bindsNothing(standing)) return;
     const error = new MintmarkError(isReopenable ? 'DEVICE_BLOCKED' : 'KEY_TOO_SMALL', 'No.');
     const attempt = view.standing?.attempt ?? 0;
     await revoke(real, view);
     const written = await write(
       fault,
       isOpen(row, hash, view),
-      () => real.ledger.reject({ ...request, requestHash: hash }, view.standing, error, real.now),
+      () => real.ledger.reject({ ...request, requestHash: hash }, standing, error, real.now),
       () => Object.assign(row, { state: 'rejected', hash, attempt, reopenable: isReopenable, isListed: false }),
     );
     view.standing = written ?? view.standing;
