@@ -1,6 +1,6 @@
 /**
- * Runs one step and says so on stderr, with its time: `npm dependencies: npm ci ... 31.2 s`. Set-up speaks on stderr
- * only, so that stdout stays the program's own.
+ * Runs one step and says so on stderr, with its time: `set-up: fetching SoftHSM2 ... 31.2 s`; one that takes longer says
+ * every 15 seconds that it still runs. Set-up speaks on stderr only, so that stdout stays the program's own.
  *
  * @template T
  * @param {string} what
@@ -10,6 +10,7 @@
 export async function step(what, work) {
   const start = performance.now();
   process.stderr.write(`set-up: ${what} ... `);
+  const stillRuns = setInterval(() => process.stderr.write(`${seconds(performance.now() - start)} ... `), 15_000);
   try {
     const result = await work();
     process.stderr.write(`${seconds(performance.now() - start)}\n`);
@@ -17,6 +18,8 @@ export async function step(what, work) {
   } catch (error) {
     process.stderr.write('failed\n');
     throw error;
+  } finally {
+    clearInterval(stillRuns);
   }
 }
 
