@@ -2,8 +2,10 @@ import { keyOf } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 
 /**
- * A message that came back this often may be one that kills its function; it goes alone and last. Retries of ours are
- * minutes apart by then, so an outage of hours stays below it, and its backlog is worked off in whole batches.
+ * A message that came back this often may be one that kills its function; it goes alone and last. In an outage of all
+ * issuers the event source mapping is paused and nothing comes back. Where one of several is away its messages come back
+ * every three minutes or so, and after an hour are suspects too: worked off one by one then (docs/capacity.md), which costs
+ * time and nothing else.
  */
 const suspectReceiveCount = 20;
 
