@@ -6,10 +6,15 @@ import type { LocalCloud, SigningChoice } from './local-cloud.ts';
 import { openToTheNetwork, requireDocker, startLocalStackInDocker } from './localstack/docker.ts';
 import { installLocalStack } from './localstack/install.ts';
 import { startLocalStack } from './localstack/start.ts';
-import { type LocalStackNeeds, startLocalStackLocalCloud } from './localstack-cloud.ts';
+import {
+  type LocalStackLocalCloudOptions,
+  type LocalStackNeeds,
+  startLocalStackLocalCloud,
+} from './localstack-cloud.ts';
 import { readInstalled } from './setup/installed.ts';
 import { projectCache, SetUpError } from './setup/machine.mjs';
 import type { StartOptions } from './setup/options.mjs';
+import { seconds } from './setup/steps.mjs';
 
 /** A local cloud that can be started. */
 export interface ChosenCloud {
@@ -52,7 +57,22 @@ function embedded(signing: SigningChoice): ChosenCloud {
 }
 
 const inCloudWatch = 'CloudWatch Logs, the groups /aws/lambda/mintmark-local-*';
-const onStep = (what: string) => console.log(`${what} ...`);
+
+/** Says what is being done, and every 15 seconds that it still is. */
+async function withSteps<T>(work: (onStep: (what: string) => void) => Promise<T>): Promise<T> {
+  let [present, since] = ['', 0];
+  const stillRuns = setInterval(() => console.log(`${present} ... ${seconds(performance.now() - since)}`), 15_000);
+  const onStep = (what: string) => {
+    [present, since] = [what, performance.now()];
+    stillRuns.refresh();
+    console.log(`${what} ...`);
+  };
+  try {
+    return await work(onStep);
+  } finally {
+    clearInterval(stillRuns);
+  }
+}
 
 function localstack(signing: SigningChoice): ChosenCloud {
   return {
@@ -60,9 +80,8 @@ function localstack(signing: SigningChoice): ChosenCloud {
     start: async (signal) => {
       const installation = await installLocalStack(signal);
       if (installation.kind === 'unavailable') throw new SetUpError(installation.sentence);
-      await build();
       const launch = (needs: LocalStackNeeds) => startLocalStack({ installation, signal, ...needs });
-      return startLocalStackLocalCloud({ launch, signing, signal, onStep });
+      return buildAndStart({ launch, signing, signal });
     },
   };
 }
@@ -73,10 +92,16 @@ function localstackInDocker(signing: SigningChoice): ChosenCloud {
     start: async (signal) => {
       requireDocker();
       console.log(openToTheNetwork);
-      await build();
       const libraries = [dirname(readInstalled().softhsm2Library)];
       const launch = (needs: LocalStackNeeds) => startLocalStackInDocker({ libraries, signal, ...needs });
-      return startLocalStackLocalCloud({ launch, signing, signal, onStep });
+      return buildAndStart({ launch, signing, signal });
     },
   };
 }
+
+const buildAndStart = (options: Omit<LocalStackLocalCloudOptions, 'onStep'>): Promise<LocalCloud> =>
+  withSteps(async (onStep) => {
+    onStep('bundling the functions');
+    await build();
+    return startLocalStackLocalCloud({ ...options, onStep });
+  });

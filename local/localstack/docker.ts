@@ -6,7 +6,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { findProgram, project, SetUpError } from '../setup/machine.mjs';
 import type { End, LocalStackDied } from './died.ts';
 import { diedOf } from './died.ts';
-import { localStackVersion } from './install.ts';
+import { localStackVersion } from './prerequisites.mjs';
 import { untilReady } from './ready.ts';
 import { claimPort, clientEnvironment, executor, type LocalStack, packageVariables, sharedVariables } from './start.ts';
 

@@ -1,17 +1,20 @@
-import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { withLog } from '../setup/log.mjs';
-import { SetUpError, userCache } from '../setup/machine.mjs';
+import { SetUpError } from '../setup/machine.mjs';
 import { step } from '../setup/steps.mjs';
 import type { HoldingOptions } from './lock.ts';
 import { runHolding, underLock } from './lock.ts';
-import type { Unavailable } from './prerequisites.ts';
-import { findJavaHome, findMaven, findPython, missing } from './prerequisites.ts';
-
-export const localStackVersion = '4.14.0';
+import type { Found, Unavailable } from './prerequisites.mjs';
+import {
+  findLocalStack,
+  jarsAreWhole,
+  localStackVersion,
+  marker,
+  pom,
+  requirements,
+  venvIsWhole,
+} from './prerequisites.mjs';
 
 /** LocalStack and what it runs, on this machine. Absolute paths. */
 export interface LocalStackInstallation {
@@ -22,12 +25,6 @@ export interface LocalStackInstallation {
   /** Folder with DynamoDB Local's jars, and nothing else. */
   readonly dynamoDbLocalJars: string;
 }
-
-const requirements = fileURLToPath(new URL('./requirements.txt', import.meta.url));
-const pom = fileURLToPath(new URL('./dynamodb-local.pom.xml', import.meta.url));
-
-/** Written into a part's folder when the part is whole; a folder without it is what an interrupted set-up left. */
-const marker = 'complete';
 
 /**
  * Puts LocalStack and DynamoDB Local into the user's cache folder, where they are not there yet: with pip and Maven, as
@@ -40,40 +37,21 @@ const marker = 'complete';
  * @throws SetUpError when pip or Maven fail for another reason than the network
  */
 export async function installLocalStack(signal?: AbortSignal): Promise<LocalStackInstallation | Unavailable> {
-  const javaHome = findJavaHome();
-  const folder = join(userCache, `localstack-${localStackVersion}-${hashOf(requirements, pom)}`);
-  const installation = {
-    kind: 'installed',
-    python: join(folder, 'venv', 'bin', 'python'),
-    javaHome: javaHome ?? '',
-    dynamoDbLocalJars: join(folder, 'dynamodb-local', 'jars'),
-  } as const;
-  const venvIsWhole = () => existsSync(join(folder, 'venv', marker)) && runs(installation.python);
-  const jarsAreWhole = () => existsSync(join(folder, 'dynamodb-local', marker));
-
-  const venv = venvIsWhole();
-  const python = venv ? installation.python : findPython();
-  if (python === undefined) return missing('python');
-  if (javaHome === undefined) return missing('java');
-  const jars = jarsAreWhole();
-  if (venv && jars) return installation;
-  const maven = jars ? '' : findMaven(javaHome);
-  if (maven === undefined) return missing('maven');
+  const found = findLocalStack();
+  if ('kind' in found) return found;
+  const { folder, venv, venvPython, jars, python, javaHome, maven } = found;
+  const installation = { kind: 'installed', python: venvPython, javaHome, dynamoDbLocalJars: jars } as const;
+  if (python === venvPython && maven === '') return installation;
 
   mkdirSync(folder, { recursive: true });
   const install = async (lock: number): Promise<LocalStackInstallation | Unavailable> => {
     try {
-      if (!venvIsWhole())
-        await makePart(join(folder, 'venv'), (part) => installWithPip(part, python, { lock, signal }));
-      if (!jarsAreWhole()) {
-        await makePart(join(folder, 'dynamodb-local'), (part) =>
-          fetchWithMaven(part, maven, javaHome, { lock, signal }),
-        );
-      }
+      if (!venvIsWhole()) await makePart(venv, (part) => installWithPip(part, python, { lock, signal }));
+      if (!jarsAreWhole()) await makePart(dirname(jars), (part) => fetchWithMaven(part, found, { lock, signal }));
     } catch (error) {
       if (error instanceof SetUpError && isNetworkFailure(error.message)) {
         const sentence = `LocalStack could not be downloaded: make sure that pip and Maven reach their registries (proxy, mirror, certificates), then run the same again. ${error.message}`;
-        return { kind: 'unavailable', missing: 'network', sentence };
+        return { kind: 'unavailable', missing: ['network'], sentence };
       }
       throw error;
     }
@@ -94,17 +72,6 @@ const networkFailures = [
 
 export function isNetworkFailure(text: string): boolean {
   return networkFailures.some((failure) => failure.test(text));
-}
-
-function hashOf(...files: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const file of files) hash.update(readFileSync(file)).update('\0');
-  return hash.digest('hex').slice(0, 12);
-}
-
-/** The Python behind a virtual environment can be taken away. */
-function runs(python: string): boolean {
-  return spawnSync(python, ['-c', ''], { stdio: 'ignore' }).status === 0;
 }
 
 async function makePart(folder: string, make: (folder: string) => Promise<void>): Promise<void> {
@@ -128,7 +95,11 @@ async function installWithPip(folder: string, python: string, holding: Holding):
   );
 }
 
-async function fetchWithMaven(folder: string, maven: string, javaHome: string, holding: Holding): Promise<void> {
+async function fetchWithMaven(
+  folder: string,
+  { maven, javaHome }: Pick<Found, 'maven' | 'javaHome'>,
+  holding: Holding,
+): Promise<void> {
   await step('fetching DynamoDB Local into the cache folder (mvn)', () =>
     withLog('localstack-maven.log', async (log) => {
       const args = ['--batch-mode', '--no-transfer-progress', '--strict-checksums', '--file', pom];

@@ -5,7 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { dependenciesAreCurrent, installDependencies, rebuildPkcs11js } from './dependencies.mjs';
 import { underLock } from './lock.mjs';
 import { Interrupted } from './log.mjs';
-import { project, projectCache, SetUpError } from './machine.mjs';
+import { compileCache, project, projectCache, SetUpError } from './machine.mjs';
 import { node24 } from './node24.mjs';
 import { compilePkcs11Shim, pkcs11Shim, pkcs11ShimIsCurrent } from './pkcs11-shim.mjs';
 import { canFetchSoftHsm2, fetchSoftHsm2, findSoftHsm2 } from './softhsm2.mjs';
@@ -37,9 +37,9 @@ async function prepare() {
   await checkThatPkcs11Loads(node, softhsm2.library);
 
   record({ softhsm2Library: softhsm2.library, softhsm2Util: softhsm2.util, pkcs11Shim });
-  process.stderr.write(`set-up: everything is in place (${seconds(performance.now() - start)})\n`);
+  process.stderr.write(`set-up: the checkout is ready (${seconds(performance.now() - start)})\n`);
   const path = [dirname(node.program), process.env['PATH'] ?? ''].join(delimiter);
-  return { node: node.program, env: { ...process.env, PATH: path } };
+  return { node: node.program, env: { ...compileCache, ...process.env, PATH: path } };
 }
 
 /**

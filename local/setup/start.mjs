@@ -2,12 +2,14 @@ import './node-version.mjs';
 
 import { join } from 'node:path';
 
+import { findLocalStack } from '../localstack/prerequisites.mjs';
 import { runToEnd } from './children.mjs';
 import { project } from './machine.mjs';
 import { parseStartOptions, startUsage, swallowedByNpm } from './options.mjs';
 import { prepareOrExit } from './prepare.mjs';
 
-// `npm start`: a wrong option is refused before anything is installed; what the options mean is local/start.ts's.
+// `npm start`: a wrong option is refused before anything is installed, and so is a cloud that cannot run on this machine; what
+// the options mean is local/start.ts's.
 const args = process.argv.slice(2);
 const swallowed = swallowedByNpm(process.env);
 /** @type {import('./options.mjs').ParsedStart} */
@@ -19,6 +21,14 @@ if (parsed.kind === 'help') {
 if (parsed.kind === 'wrong') {
   console.error(`${parsed.sentence}\n\n${startUsage}`);
   process.exit(2);
+}
+
+if (parsed.options.cloud === 'localstack') {
+  const found = findLocalStack();
+  if ('kind' in found) {
+    console.error(found.sentence);
+    process.exit(1);
+  }
 }
 
 const { node, env } = await prepareOrExit();

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findJavaHome, findPython, missing } from '../../local/localstack/prerequisites.ts';
+import { findJavaHome, findPython, missing } from '../../local/localstack/prerequisites.mjs';
 import { generateEcKey, openssl } from '../fixtures/csr/make.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { StartFolder } from '../support/embedded-process.ts';
@@ -70,7 +70,7 @@ describe('node local/start.ts --cloud localstack', () => {
   });
 
   const lacking = findPython() === undefined ? 'python' : findJavaHome() === undefined ? 'java' : undefined;
-  const orNoDownload = lacking === undefined ? orNoProc : ` (skipped: ${missing(lacking).sentence})`;
+  const orNoDownload = lacking === undefined ? orNoProc : ` (skipped: ${missing([lacking]).sentence})`;
   it.skipIf(orNoDownload !== '')(
     `SIGINT while LocalStack is being downloaded, or while another start downloads it: ends, and leaves nothing${orNoDownload}`,
     async () => {

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { findPython, missing } from '../../local/localstack/prerequisites.ts';
+import { findPython, missing } from '../../local/localstack/prerequisites.mjs';
 import { hasProc, localStackOptions, orWhyNot, unavailable } from './localstack-fixture.ts';
 
 const file = (name: string) => JSON.stringify(new URL(`../../local/localstack/${name}.ts`, import.meta.url).href);
@@ -41,7 +41,7 @@ describe.skipIf(unavailable !== undefined)(`setting LocalStack up${orWhyNot}`, (
 
   it('says so when the network is missing, and starts over what was left half-finished', async () => {
     const cure = /^LocalStack could not be downloaded: make sure that pip and Maven reach their registries/;
-    const expected = { kind: 'unavailable', missing: 'network', sentence: expect.stringMatching(cure) };
+    const expected = { kind: 'unavailable', missing: ['network'], sentence: expect.stringMatching(cure) };
     expect(await install()).toEqual(expected);
     const [name = ''] = readdirSync(join(folder, 'mintmark')).filter((each) => each.startsWith('localstack-4.14.0-'));
     const venv = join(folder, 'mintmark', name, 'venv');
@@ -71,7 +71,7 @@ describe.skipIf(unavailable !== undefined)(`setting LocalStack up${orWhyNot}`, (
 });
 
 const python = findPython();
-const orWhyNoLock = python === undefined ? ` (skipped: ${missing('python').sentence})` : '';
+const orWhyNoLock = python === undefined ? ` (skipped: ${missing(['python']).sentence})` : '';
 describe.skipIf(python === undefined)(`the installation's lock${orWhyNoLock}`, () => {
   let folder: string;
   beforeEach(() => {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { isNetworkFailure } from '../../local/localstack/install.ts';
-import { javaHomeIn, missing } from '../../local/localstack/prerequisites.ts';
+import { javaHomeIn, missing } from '../../local/localstack/prerequisites.mjs';
 
-const module = (name: string) => JSON.stringify(new URL(`../../local/localstack/${name}.ts`, import.meta.url).href);
+const module = (name: string) => JSON.stringify(new URL(`../../local/localstack/${name}`, import.meta.url).href);
 
 /** On a Mac it is known without looking. */
 const noPackageManager = process.platform === 'darwin' ? 'brew' : 'unknown';
@@ -41,39 +41,47 @@ describe('what LocalStack needs of a machine', () => {
     `echo '    java.home = ${home}' >&2; echo '    java.specification.version = 17' >&2; exit 0`;
 
   it.each([
-    ['python', []],
-    ['java', ['python3.13']],
-    ['maven', ['python3.13', 'java']],
-  ] as const)('names %s, with the cure, and makes nothing', (need, present) => {
+    [['python', 'java', 'maven'], []],
+    [['java', 'maven'], ['python3.13']],
+    [['python', 'maven'], ['java']],
+    [['java'], ['python3.13', 'mvn']],
+    [['maven'], ['python3.13', 'java']],
+  ] as const)('names %s, with the cures, and makes nothing', (needs, present) => {
     for (const name of present) program('first', name, name === 'java' ? java('/java') : 'exit 0');
-    expect(evaluate('install', 'm.installLocalStack()')).toEqual(missing(need, noPackageManager));
+    expect(evaluate('install.ts', 'm.installLocalStack()')).toEqual(missing(needs, noPackageManager));
     expect(existsSync(join(machine, '.cache'))).toBe(false);
   });
 
   it('runs candidates: a stand-in with nothing behind it is passed over', () => {
     program('first', 'python3.13', 'exit 127');
     const good = program('second', 'python3.13', 'exit 0');
-    expect(evaluate('prerequisites', 'm.findPython()')).toBe(good);
+    expect(evaluate('prerequisites.mjs', 'm.findPython()')).toBe(good);
     const newest = program('.pyenv/versions/3.13.11/bin', 'python3.13', 'exit 0');
     program('.pyenv/versions/3.13.2/bin', 'python3.13', 'exit 0');
     program('.pyenv/versions/3.14.0/bin', 'python3.13', 'exit 0');
-    expect(evaluate('prerequisites', 'm.findPython()')).toBe(newest);
+    expect(evaluate('prerequisites.mjs', 'm.findPython()')).toBe(newest);
   });
 
   it('passes over a Java that does not run or is too old', () => {
     program('first', 'java', `echo '    java.home = /old' >&2; echo '    java.specification.version = 11' >&2`);
     program('second', 'java', java('/new'));
-    expect(evaluate('prerequisites', 'm.findJavaHome()')).toBe('/new');
+    expect(evaluate('prerequisites.mjs', 'm.findJavaHome()')).toBe('/new');
   });
 });
 
 describe('the sentences', () => {
   it('name what is missing and the cure', () => {
-    expect(missing('maven', 'apt').sentence).toBe(
-      'LocalStack needs Maven, once, to download DynamoDB Local, which this machine lacks: run `sudo apt-get install -y maven`, then run the same again.',
+    expect(missing(['maven'], 'apt', false).sentence).toBe(
+      'LocalStack needs Maven (once, to download DynamoDB Local), which this machine lacks: run `sudo apt-get install -y maven`; then run the same again.',
     );
-    expect(missing('python', 'brew').sentence).toContain('run `brew install python@3.13`');
-    expect(missing('java', 'unknown').sentence).toContain('install one and set JAVA_HOME');
+    expect(missing(['python'], 'brew').sentence).toContain('run `brew install python@3.13`');
+    expect(missing(['java'], 'unknown').sentence).toContain('install a Java and set JAVA_HOME');
+  });
+
+  it('name everything at once, without sudo for root', () => {
+    expect(missing(['java', 'maven'], 'apt', true).sentence).toBe(
+      'LocalStack needs Java 17 or later and Maven (once, to download DynamoDB Local), which this machine lacks: run `apt-get install -y default-jre-headless`; run `apt-get install -y maven`; then run the same again.',
+    );
   });
 });
 
