@@ -1,15 +1,26 @@
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import { type BreakerRecord, Breakers, cureOf } from '../shared/breaker/index.ts';
+import { MintmarkError } from '../shared/errors.ts';
 import { readIssuerCertificates } from '../shared/ledger/index.ts';
 import { UsageError } from './errors.ts';
 import { isoTime } from './json.ts';
 import type { Session } from './session.ts';
 
+/** An issuer whose breaker's row is none. */
+export interface UnreadableBreaker {
+  readonly issuerId: string;
+  /** A sentence that names the row and what is wrong with it. */
+  readonly message: string;
+}
+
+export interface ReadBreakers {
+  readonly breakers: Breakers;
+  readonly records: readonly BreakerRecord[];
+  readonly unreadable: readonly UnreadableBreaker[];
+}
+
 /** The breakers of the active issuers, or of the one that is named. @throws UsageError for one that is not there */
-export async function readBreakers(
-  session: Session,
-  issuer: string | undefined,
-): Promise<{ readonly breakers: Breakers; readonly records: readonly BreakerRecord[] }> {
+export async function readBreakers(session: Session, issuer: string | undefined): Promise<ReadBreakers> {
   const dynamoDB = await session.clients.dynamoDB();
   const { tables } = session.target();
   const issuers = await readIssuerCertificates(dynamoDB, tables.issuers);
@@ -21,7 +32,24 @@ export async function readBreakers(
     throw new UsageError(`There is no issuer ${issuer}.`, `The issuers are: ${names === '' ? 'none' : names}.`);
   }
   const breakers = new Breakers(dynamoDB, tables.issuers);
-  return { breakers, records: await Promise.all(meant.map(({ issuerId }) => breakers.read(issuerId))) };
+  const records: BreakerRecord[] = [];
+  const unreadable: UnreadableBreaker[] = [];
+  const read = await Promise.all(meant.map(({ issuerId }) => readOne(breakers, issuerId)));
+  for (const one of read) {
+    if ('message' in one) unreadable.push(one);
+    else records.push(one);
+  }
+  return { breakers, records, unreadable };
+}
+
+/** A row that cannot be read hides no other; what DynamoDB does not answer is thrown. */
+async function readOne(breakers: Breakers, issuerId: string): Promise<BreakerRecord | UnreadableBreaker> {
+  try {
+    return await breakers.read(issuerId);
+  } catch (error) {
+    if (error instanceof MintmarkError && error.code === 'INTERNAL') return { issuerId, message: error.message };
+    throw error;
+  }
 }
 
 /** How often a change is tried again because another worker changed the breaker in between. */
@@ -76,6 +104,21 @@ export const breakerJson = ({ issuerId, state, held, since, openedAt, reason, de
   reason: reason ?? null,
   detail: detail ?? null,
 });
+
+/** One that cannot be read, as --json has it. */
+export const unreadableJson = ({ issuerId, message }: UnreadableBreaker) => ({
+  issuerId,
+  state: 'unreadable',
+  held: false,
+  since: null,
+  openedAt: null,
+  reason: null,
+  detail: message,
+});
+
+/** What to do about one that cannot be read. */
+export const adviceOnUnreadable = ({ issuerId, message }: UnreadableBreaker): string =>
+  `${issuerId}: ${message} Its certificates are issued as long as its signer signs, and nothing pauses it. Delete the row, which closes the breaker: docs/runbook.md, "check-signer does not look".`;
 
 /** What to do about a breaker, in sentences; nothing for a closed one. */
 export function adviceOn({ issuerId, state, held, reason }: BreakerRecord): string | undefined {

@@ -20,6 +20,7 @@ const clients: Clients = {
   sqs: async () => (await aws()).makeSQSClient(),
   lambda: async () => (await aws()).makeLambdaClient(),
   cloudWatch: async () => (await aws()).makeCloudWatchClient(),
+  cloudTrail: async () => (await import('../shared/aws-cloudtrail.ts')).makeCloudTrailClient(),
 };
 
 const interrupted = new AbortController();

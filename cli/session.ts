@@ -1,3 +1,4 @@
+import type { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
@@ -11,6 +12,7 @@ export interface Clients {
   sqs(): Promise<SQSClient>;
   lambda(): Promise<LambdaClient>;
   cloudWatch(): Promise<CloudWatchClient>;
+  cloudTrail(): Promise<CloudTrailClient>;
 }
 
 /** What a command is given of its surroundings. */

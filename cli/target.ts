@@ -12,6 +12,7 @@ export interface Target {
   readonly requestsQueue: string;
   readonly redriveQueue: string;
   readonly issueFunction: string;
+  readonly reconcileFunction: string;
   readonly checkClusterFunction: string;
   readonly checkSignerFunction: string;
 }
@@ -35,7 +36,10 @@ export function targetOf(options: TargetOptions, environment: NodeJS.ProcessEnv)
   const stage =
     options.stage || environment['MINTMARK_STAGE'] || (environment['AWS_ENDPOINT_URL'] ? localStage : undefined);
   if (stage === undefined) {
-    throw new UsageError('It is not said which stage is meant.', 'Name it with --stage, or set MINTMARK_STAGE.');
+    throw new UsageError(
+      'It is not said which stage is meant.',
+      'Name it with --stage, set MINTMARK_STAGE, or, for a local cloud, paste the variables that npm start prints.',
+    );
   }
   const prefix = options.prefix || environment['MINTMARK_PREFIX'] || `mintmark-${stage}`;
   return {
@@ -49,6 +53,7 @@ export function targetOf(options: TargetOptions, environment: NodeJS.ProcessEnv)
     requestsQueue: `${prefix}-requests`,
     redriveQueue: `${prefix}-redrive`,
     issueFunction: `mintmark-${stage}-issue`,
+    reconcileFunction: `mintmark-${stage}-reconcile`,
     checkClusterFunction: `mintmark-${stage}-checkCluster`,
     checkSignerFunction: `mintmark-${stage}-checkSigner`,
   };

@@ -12,6 +12,15 @@ export function day(text: string): string {
   return text;
 }
 
+/** A time, RFC 3339 in UTC, to the minute or finer; or a day, which begins at midnight. @returns milliseconds since the epoch */
+export function time(text: string): number {
+  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?Z$/i.test(text);
+  const found = isTime ? Date.parse(text.toUpperCase()) : Date.parse(text.includes('T') ? '' : `${text}T00:00:00Z`);
+  const isOfCalendar = !Number.isNaN(found) && new Date(found).toISOString().startsWith(text.slice(0, 10));
+  if (isOfCalendar) return found;
+  throw new InvalidArgumentError('A time is written as in 2026-11-22 or 2026-11-22T14:30Z (UTC).');
+}
+
 /** A serial number as any tool writes it: hex in either case, with colons or without, leading zeros or none. */
 export function serialNumber(text: string): string {
   const digits = text.replace(/^0x/i, '').replaceAll(/[: ]/g, '').toLowerCase();

@@ -9,7 +9,7 @@ import {
   makeSNSClient,
   makeSQSClient,
 } from '../shared/aws.ts';
-import { Breakers, Canaries, check, measureBreakers } from '../shared/breaker/index.ts';
+import { Breakers, Canaries, check, measureBreakers, transitionLine } from '../shared/breaker/index.ts';
 import { CanarySigner, canarySignerOpener } from '../shared/cluster/index.ts';
 import { readConfiguration, text } from '../shared/configuration.ts';
 import { putMetrics } from '../shared/metrics.ts';
@@ -87,7 +87,6 @@ export async function handler(): Promise<Answer> {
     process.kill(process.pid, 'SIGKILL');
   }
   const errors: unknown[] = [];
-  const told: Parameters<typeof measureBreakers>[1][number][] = [];
   const canaries = new Canaries({
     dynamoDB,
     kms,
@@ -98,7 +97,7 @@ export async function handler(): Promise<Answer> {
     signMilliseconds,
     onTrouble: (issuerId, detail) => logger.warn('canary', { issuerId, detail }),
   });
-  const { breakers: records } = await check({
+  const { breakers: records, unreadable } = await check({
     ...clients,
     issuersTable,
     breakers,
@@ -112,7 +111,7 @@ export async function handler(): Promise<Answer> {
         logger.info('checked', { issuerId, step, canary, state, held, reason }),
       mapping: ({ mapping, to }) => logger.warn('event source mapping', { ...mapping, to }),
       told: (announcement) => {
-        told.push(announcement);
+        process.stdout.write(`${transitionLine(stage, announcement, Date.now())}\n`);
         logger.info('breaker', { ...announcement });
       },
       error: (error) => {
@@ -121,8 +120,8 @@ export async function handler(): Promise<Answer> {
       },
     },
   });
-  const now = Date.now();
-  await putMetrics(cloudWatch, stage, measureBreakers(records, told), now);
+  const measurements = measureBreakers(records, unreadable.length);
+  await putMetrics(cloudWatch, stage, measurements, Date.now()).catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw new AggregateError(errors, 'The look was not whole.');
   return { breakers: records.map(({ issuerId, state, held }) => ({ issuerId, state, held })) };
 }

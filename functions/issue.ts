@@ -126,7 +126,7 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
   }
   const batch = event.Records.map(readRecord);
   const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
-  const gate = gatekeeper.newGate();
+  const gate = gatekeeper.newGate(context.awsRequestId);
   const issuers = new AdmittedIssuers(authority.issuers, gate);
   const outcomes = await issueBatch({ ...authority, issuers }, batch, deadline);
   const retried: (SQSRecord & Pick<DeliveredMessage, 'wait'>)[] = [];

@@ -101,7 +101,7 @@ export async function handler(_event: unknown, context: Context): Promise<Reconc
     process.kill(process.pid, 'SIGKILL');
   }
   // A run asks the breaker as a batch of messages does, and tells it how it went.
-  const gate = gatekeeper.newGate();
+  const gate = gatekeeper.newGate(context.awsRequestId);
   const reconciliation = await reconcile({
     authority: { ...authority, issuers: new AdmittedIssuers(authority.issuers, gate) },
     openIntents,

@@ -8,6 +8,8 @@ export interface EmbeddedLocalCloudOptions {
   /** Default: through PKCS#11. */
   readonly signing?: SigningChoice;
   readonly conditions?: Conditions;
+  /** Variables that every function has besides its own and those of this machine. */
+  readonly functionEnvironment?: Readonly<Record<string, string>>;
   /** A line that a function wrote to its log. */
   readonly onFunctionLog: (line: { readonly function: string; readonly pid: number; readonly text: string }) => void;
 }
@@ -25,7 +27,7 @@ export function startEmbeddedLocalCloud(
       stage,
       parameters: { ...parameters, ...options.parameters },
       stubEndpoint: stub.endpoint,
-      functionEnvironment,
+      functionEnvironment: { ...functionEnvironment, ...options.functionEnvironment },
       onFunctionLog: options.onFunctionLog,
       now: Date.now,
       ...(options.conditions === undefined ? {} : { conditions: options.conditions }),

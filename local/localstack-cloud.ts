@@ -41,8 +41,12 @@ export function startLocalStackLocalCloud(options: LocalStackLocalCloudOptions):
 
 async function startLocalStackCloud(ground: Ground, options: LocalStackLocalCloudOptions): Promise<LocalStackCloud> {
   const { region, stage, stub } = ground;
-  // LocalStack has neither custom key stores nor CloudHSM.
-  const stubEnvironment = { AWS_ENDPOINT_URL_KMS: stub.endpoint, AWS_ENDPOINT_URL_CLOUDHSM_V2: stub.endpoint };
+  // LocalStack has neither custom key stores nor CloudHSM; its CloudTrail hears nothing of the stub's KMS.
+  const stubEnvironment = {
+    AWS_ENDPOINT_URL_KMS: stub.endpoint,
+    AWS_ENDPOINT_URL_CLOUDHSM_V2: stub.endpoint,
+    AWS_ENDPOINT_URL_CLOUDTRAIL: stub.endpoint,
+  };
   options.onStep('starting LocalStack');
   const functionEnvironment = { ...ground.functionEnvironment, ...stubEnvironment };
   const localStack = await options.launch({ region, functionEnvironment, folder: ground.folder });

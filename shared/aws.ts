@@ -13,7 +13,7 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
 
 /**
- * Every AWS client is made here. Where a client goes is decided as the AWS tools decide it: environment
+ * Every AWS client is made here, but for one that a single command needs (aws-cloudtrail.ts). Where a client goes is decided as the AWS tools decide it: environment
  * (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, AWS_REGION, credentials), shared config files, instance role.
  * An emulator is therefore nothing but an endpoint variable.
  */

@@ -178,7 +178,12 @@ export const errorKinds = {
   PIN_UNSEAL_FAILED: {
     disposition: 'retry',
     failureClass: 'signer',
-    cure: 'Check that the custom key store is CONNECTED and that the function may kms:Decrypt with its sealing key.',
+    cure: 'Check that the custom key store is CONNECTED and that its sealing key is enabled.',
+  },
+  PIN_UNSEAL_REFUSED: {
+    disposition: 'retry',
+    failureClass: 'misconfiguration',
+    cure: "Check that the function may kms:Decrypt with the sealing key, and that the PIN in the issuer's row was sealed with it for this stage, cluster and issuer.",
   },
   SIGNER_UNAVAILABLE: {
     disposition: 'retry',
@@ -203,7 +208,7 @@ export const errorKinds = {
   SIGNER_PAUSED: {
     disposition: 'retry',
     failureClass: 'transient-exhausted',
-    cure: 'The breaker keeps requests from a signer that is away, or an operator paused it: `mintmark queue status` says why and what to do.',
+    cure: 'The breaker keeps requests from a signer that is away or signs wrongly, or an operator paused it: `mintmark queue status` says why and what to do.',
   },
   SIGNATURE_WRONG: {
     disposition: 'retry',

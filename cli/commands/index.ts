@@ -65,11 +65,17 @@ export const commands: readonly CommandEntry[] = [
     summary: 'what the watch finds now: cluster, HSMs, backups, key store, canaries, issuing CAs',
     load: async () => (await import('./health.ts')).command,
   },
+  {
+    name: ['audit', 'signatures'],
+    summary: 'who signed with the CA keys, how often, and whether requests explain it',
+    load: async () => (await import('./audit-signatures.ts')).command,
+  },
 ];
 
 /** The first words of commands that have two, and what they are about. */
 export const groups: Readonly<Record<string, string>> = {
   certificates: 'the issuance table: every request, and every certificate issued',
   failures: 'the failures table: messages that ended without an answer under a device id',
+  audit: 'the CA keys: whether what they signed is what was to be signed',
   queue: 'the queues and the breakers: what waits, and whether the signers are asked',
 };

@@ -1,5 +1,12 @@
 import { table } from '../../shared/terminal/index.ts';
-import { breakerJson, changeBreaker, letItLook, readBreakers } from '../breakers.ts';
+import {
+  adviceOnUnreadable,
+  breakerJson,
+  changeBreaker,
+  letItLook,
+  readBreakers,
+  unreadableJson,
+} from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { notEmpty } from '../values.ts';
 
@@ -19,7 +26,7 @@ export const command = defineCommand<Options>({
       .option('--issuer <id>', 'of this issuing CA alone', notEmpty)
       .option('--because <text>', 'why, for whoever asks later', notEmpty, 'Paused by hand.'),
   run: async (session, { issuer, because }) => {
-    const { breakers, records } = await readBreakers(session, issuer);
+    const { breakers, records, unreadable } = await readBreakers(session, issuer);
     const paused = await Promise.all(
       records.map((record) =>
         changeBreaker(
@@ -30,13 +37,14 @@ export const command = defineCommand<Options>({
         ),
       ),
     );
+    for (const one of unreadable) session.note(adviceOnUnreadable(one));
     const isTold = paused.length > 0 && (await letItLook(session));
     return {
-      exitCode: paused.length > 0 ? 0 : 1,
-      json: { breakers: paused.map(breakerJson), mappingsFollowed: isTold },
+      exitCode: paused.length > 0 && unreadable.length === 0 ? 0 : 1,
+      json: { breakers: [...paused.map(breakerJson), ...unreadable.map(unreadableJson)], mappingsFollowed: isTold },
       lines:
         paused.length === 0
-          ? ['There is no active issuer.']
+          ? [unreadable.length === 0 ? 'There is no active issuer.' : 'No breaker was changed.']
           : table(
               ['ISSUER', 'BREAKER', 'REASON', 'DETAIL'],
               paused.map(({ issuerId, state, reason = '', detail = '' }) => [

@@ -1,6 +1,13 @@
 import { operatorProbes } from '../../shared/breaker/index.ts';
 import { table } from '../../shared/terminal/index.ts';
-import { breakerJson, changeBreaker, letItLook, readBreakers } from '../breakers.ts';
+import {
+  adviceOnUnreadable,
+  breakerJson,
+  changeBreaker,
+  letItLook,
+  readBreakers,
+  unreadableJson,
+} from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { notEmpty } from '../values.ts';
 
@@ -11,12 +18,12 @@ interface Options {
 export const command = defineCommand<Options>({
   details: [
     'Of every active issuer, or of one, whatever opened its breaker. One batch tries the signer: when it signs, all may; when',
-    'it does not, the breaker opens again. After a refused PIN, seal the right one first: each try counts towards locking the',
-    'crypto user out.',
+    'it does not, the breaker opens again. After a refused PIN, seal the right one first, or set the password in the HSM to',
+    'the sealed one: each try counts towards locking the crypto user out.',
   ],
   declare: (command) => command.option('--issuer <id>', 'of this issuing CA alone', notEmpty),
   run: async (session, { issuer }) => {
-    const { breakers, records } = await readBreakers(session, issuer);
+    const { breakers, records, unreadable } = await readBreakers(session, issuer);
     const resumed = await Promise.all(
       records.map((record) =>
         changeBreaker(
@@ -27,13 +34,14 @@ export const command = defineCommand<Options>({
         ),
       ),
     );
+    for (const one of unreadable) session.note(adviceOnUnreadable(one));
     const isTold = resumed.length > 0 && (await letItLook(session));
     return {
-      exitCode: resumed.length > 0 ? 0 : 1,
-      json: { breakers: resumed.map(breakerJson), mappingsFollowed: isTold },
+      exitCode: resumed.length > 0 && unreadable.length === 0 ? 0 : 1,
+      json: { breakers: [...resumed.map(breakerJson), ...unreadable.map(unreadableJson)], mappingsFollowed: isTold },
       lines:
         resumed.length === 0
-          ? ['There is no active issuer.']
+          ? [unreadable.length === 0 ? 'There is no active issuer.' : 'No breaker was changed.']
           : [
               ...table(
                 ['ISSUER', 'BREAKER'],

@@ -2,7 +2,7 @@ import { GetMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
 import { type BreakerRecord, type Mapping, readMappings } from '../../shared/breaker/index.ts';
 import { table } from '../../shared/terminal/index.ts';
-import { adviceOn, breakerJson, readBreakers } from '../breakers.ts';
+import { adviceOn, adviceOnUnreadable, breakerJson, readBreakers, unreadableJson } from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { shortTime } from '../json.ts';
 import type { Session } from '../session.ts';
@@ -27,13 +27,15 @@ export const command = defineCommand<object>({
   declare: (command) => command,
   run: async (session) => {
     const { stage, requestsQueue, redriveQueue, issueFunction } = session.target();
-    const [{ records }, mappings] = await Promise.all([
+    const [{ records, unreadable }, mappings] = await Promise.all([
       readBreakers(session, undefined),
       readMappings(await session.clients.lambda(), issueFunction),
     ]);
     const queues = await Promise.all([requestsQueue, redriveQueue].map((queue) => lookAt(session, queue, mappings)));
     const isWell =
-      records.every(({ state }) => state === 'closed') && queues.every(({ mapping }) => mapping === 'Enabled');
+      unreadable.length === 0 &&
+      records.every(({ state }) => state === 'closed') &&
+      queues.every(({ mapping }) => mapping === 'Enabled');
     const queueRows = queues.map(({ queue, waiting, inFlight, oldestSeconds, mapping }) => [
       queue,
       String(waiting),
@@ -41,16 +43,19 @@ export const command = defineCommand<object>({
       oldestSeconds === null ? 'unknown' : `${oldestSeconds} s`,
       mapping ?? 'none',
     ]);
-    const breakerRows = records.map(({ issuerId, state, held, since, reason = '' }) => [
-      issuerId,
-      held ? `${state}, held` : state,
-      shortTime(since),
-      reason,
-    ]);
-    const advice = adviceFor(records, queues);
+    const breakerRows = [
+      ...records.map(({ issuerId, state, held, since, reason = '' }) => [
+        issuerId,
+        held ? `${state}, held` : state,
+        shortTime(since),
+        reason,
+      ]),
+      ...unreadable.map(({ issuerId }) => [issuerId, 'unreadable', '', '']),
+    ];
+    const advice = [...unreadable.map(adviceOnUnreadable), ...adviceFor(records, queues)];
     return {
       exitCode: isWell ? 0 : 1,
-      json: { stage, queues, breakers: records.map(breakerJson), advice },
+      json: { stage, queues, breakers: [...records.map(breakerJson), ...unreadable.map(unreadableJson)], advice },
       lines: [
         ...table(['QUEUE', 'WAITING', 'IN FLIGHT', 'OLDEST', 'MAPPING'], queueRows),
         '',

@@ -18,6 +18,7 @@ import type { Service } from './gateway.ts';
 import { startGateway } from './gateway.ts';
 import { lambdaService } from './lambda-service.ts';
 import { type MessageSource, queueSource } from './message-source.ts';
+import { MetricStatistics } from './metric-statistics.ts';
 import type { Clients } from './provision.ts';
 import { provision } from './provision.ts';
 import { Schedule } from './schedule.ts';
@@ -34,7 +35,7 @@ export interface EmbeddedCloudOptions {
   readonly stage: string;
   /** Values of `${param:x}`. */
   readonly parameters: Readonly<Record<string, string>>;
-  /** Where KMS and CloudHSM v2 are. */
+  /** Where KMS, CloudHSM v2 and CloudTrail are. */
   readonly stubEndpoint: string;
   /** Variables that every function has besides its own. */
   readonly functionEnvironment: Readonly<Record<string, string>>;
@@ -118,7 +119,9 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
 
     const mappings: EventSourceMapping[] = [];
     const metrics: Metric[] = [];
+    const statistics = new MetricStatistics();
     const keepMetric = (metric: Metric) => {
+      statistics.add(metric);
       metrics.push(metric);
       if (metrics.length > maximumMetrics) metrics.shift();
     };
@@ -141,8 +144,9 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
       .set('s3', toFauxqs)
       .set('kms', toStub)
       .set('cloudhsm', toStub)
+      .set('cloudtrail', toStub)
       .set('lambda', lambdaService(mappings, pools))
-      .set('monitoring', cloudWatchService(keepMetric));
+      .set('monitoring', cloudWatchService(keepMetric, statistics));
 
     const { region, accountId, stage, parameters } = options;
     const definitions = resolveDefinitions(documents, { endpoint, region, accountId, stage, parameters });
@@ -168,6 +172,7 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
             ...awsEnvironment(endpoint, options, accessKeyId),
             // Through the gateway, as all else: it passes them on.
             AWS_ENDPOINT_URL_CLOUDHSM_V2: endpoint,
+            AWS_ENDPOINT_URL_CLOUDTRAIL: endpoint,
             AWS_ENDPOINT_URL_KMS: endpoint,
           },
           region,
@@ -258,6 +263,7 @@ function awsEnvironment(
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_ENDPOINT_URL: endpoint,
     AWS_ENDPOINT_URL_CLOUDHSM_V2: stubEndpoint,
+    AWS_ENDPOINT_URL_CLOUDTRAIL: stubEndpoint,
     AWS_ENDPOINT_URL_KMS: stubEndpoint,
     AWS_REGION: region,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,

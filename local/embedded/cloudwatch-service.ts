@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import { awsError } from './aws-error.ts';
 import type { Service } from './gateway.ts';
+import { type MetricStatistics, statistics } from './metric-statistics.ts';
 
 /** One value that a function told CloudWatch. */
 export interface Metric {
@@ -28,16 +29,39 @@ const putMetricData = z.strictObject({
   ),
 });
 
-const getMetricData = z.looseObject({ MetricDataQueries: z.array(z.looseObject({ Id: z.string() })) });
+const getMetricData = z.strictObject({
+  // Seconds since the epoch.
+  StartTime: z.number(),
+  EndTime: z.number(),
+  ScanBy: z.enum(['TimestampAscending', 'TimestampDescending']).default('TimestampDescending'),
+  MetricDataQueries: z.array(
+    z.strictObject({
+      Id: z.string(),
+      MetricStat: z.strictObject({
+        Metric: z.strictObject({
+          Namespace: z.string(),
+          MetricName: z.string(),
+          Dimensions: z.array(z.strictObject({ Name: z.string(), Value: z.string() })).default([]),
+        }),
+        Period: z.int().multipleOf(60),
+        Stat: z.enum(statistics),
+      }),
+    }),
+  ),
+});
 
 /**
- * The part of CloudWatch's API that the project itself calls: PutMetricData with single values, and GetMetricData, which has
- * no datapoints here, as CloudWatch has none of a queue that is new (CloudWatch API reference); in the protocol
+ * The part of CloudWatch's API that the project itself calls: PutMetricData with single values, and GetMetricData without
+ * expressions, of what was put, and of nothing that AWS's own services put (CloudWatch API reference); in the protocol
  * awsJson1_0, which is what the SDK speaks. There are no alarms.
  *
  * @param onMetric hears of each value, in order
+ * @param told of these is answered
  */
-export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
+export function cloudWatchService(
+  onMetric: (metric: Metric) => void,
+  told: Pick<MetricStatistics, 'datapoints'>,
+): Service {
   return async ({ headers, body }) => {
     const target = String(headers['x-amz-target']);
     const encoding = headers['content-encoding'] ?? 'identity';
@@ -46,13 +70,7 @@ export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
       if (!queries.success) {
         return awsError('awsJson', 400, 'InvalidParameterValueException', z.prettifyError(queries.error));
       }
-      const results = queries.data.MetricDataQueries.map(({ Id }) => ({
-        Id,
-        Timestamps: [],
-        Values: [],
-        StatusCode: 'Complete',
-      }));
-      return json({ MetricDataResults: results });
+      return json({ MetricDataResults: metricData(queries.data, told) });
     }
     if (!target.endsWith('.PutMetricData') || encoding !== 'identity') {
       const message = `The embedded cloud does not implement ${target} (${encoding}) of CloudWatch's API.`;
@@ -68,6 +86,31 @@ export function cloudWatchService(onMetric: (metric: Metric) => void): Service {
     }
     return json({});
   };
+}
+
+function metricData(
+  { StartTime, EndTime, ScanBy, MetricDataQueries }: z.output<typeof getMetricData>,
+  told: Pick<MetricStatistics, 'datapoints'>,
+): object[] {
+  return MetricDataQueries.map(({ Id, MetricStat: { Metric: metric, Period: period, Stat: stat } }) => {
+    const found = told.datapoints({
+      namespace: metric.Namespace,
+      name: metric.MetricName,
+      dimensions: Object.fromEntries(metric.Dimensions.map(({ Name, Value }) => [Name, Value])),
+      stat,
+      period,
+      from: StartTime * 1000,
+      to: EndTime * 1000,
+    });
+    const datapoints = ScanBy === 'TimestampAscending' ? found : found.toReversed();
+    return {
+      Id,
+      Label: metric.MetricName,
+      Timestamps: datapoints.map(({ timestamp }) => timestamp / 1000),
+      Values: datapoints.map(({ value }) => value),
+      StatusCode: 'Complete',
+    };
+  });
 }
 
 const json = (content: object) => ({

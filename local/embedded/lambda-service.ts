@@ -10,10 +10,12 @@ const update = z.strictObject({ Enabled: z.boolean().optional(), FunctionName: z
 
 const path = /^\/2015-03-31\/event-source-mappings\/?(?<uuid>[^/]+)?\/?$/;
 
+const configurations = /^\/2015-03-31\/functions\/(?<name>[^/]+)\/configuration\/?$/;
+
 const invocations = /^\/2015-03-31\/functions\/(?<name>[^/]+)\/invocations\/?$/;
 
 /**
- * The part of Lambda's API that the project itself calls: Invoke; GetEventSourceMapping, ListEventSourceMappings, and
+ * The part of Lambda's API that the project itself calls: Invoke; GetFunctionConfiguration; GetEventSourceMapping, ListEventSourceMappings, and
  * UpdateEventSourceMapping as far as pausing and resuming goes (AWS Lambda API reference).
  *
  * @param mappings may be filled later, as may `pools`
@@ -24,6 +26,8 @@ export function lambdaService(mappings: readonly EventSourceMapping[], pools: re
     const { pathname, searchParams } = new URL(url, 'http://localhost');
     const invoked = invocations.exec(pathname)?.groups?.['name'];
     if (invoked !== undefined && method === 'POST') return invoke(pools, decodeURIComponent(invoked), request);
+    const described = configurations.exec(pathname)?.groups?.['name'];
+    if (described !== undefined && method === 'GET') return functionConfiguration(pools, decodeURIComponent(described));
     const found = path.exec(pathname);
     const uuid = found?.groups?.['uuid'];
 
@@ -75,6 +79,25 @@ function parseJson(body: Buffer): unknown {
     // Not an object either, which the caller answers for.
     return undefined;
   }
+}
+
+/** As far as there is such a thing here. The role has the name that the stub's CloudTrail gives whoever has its keys. */
+function functionConfiguration(pools: readonly FunctionPool[], nameOrArn: string): Answer {
+  const pool = pools.find(({ configuration: { functionArn } }) => isCalled(functionArn, nameOrArn));
+  if (pool === undefined) {
+    return awsError('restJson', 404, 'ResourceNotFoundException', `Function not found: ${nameOrArn}`);
+  }
+  const { functionName, functionArn, handler, timeout, memorySize, environment } = pool.configuration;
+  const accountId = functionArn.split(':')[4];
+  return json(200, {
+    FunctionName: functionName,
+    FunctionArn: functionArn,
+    Handler: handler,
+    MemorySize: memorySize,
+    Role: `arn:aws:iam::${accountId}:role/${environment['AWS_ACCESS_KEY_ID']}`,
+    Timeout: timeout,
+    Version: '$LATEST',
+  });
 }
 
 function configuration(mapping: EventSourceMapping): Record<string, unknown> {

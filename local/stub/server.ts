@@ -5,8 +5,9 @@ import { type Admin, commands, describeState } from './admin.ts';
 import { AdminError } from './admin-error.ts';
 import { requireScope } from './authorization.ts';
 import { AwsError } from './aws-error.ts';
+import { callerOf } from './cloudtrail/index.ts';
 import { uuid } from './identifiers.ts';
-import { ConnectionDropped, findTarget, perform, services } from './services.ts';
+import { ConnectionDropped, findTarget, perform, services, shortTarget } from './services.ts';
 import { Turns } from './turns.ts';
 
 /** One line about one request; holds no input and no output. */
@@ -38,15 +39,15 @@ const bodyLimit = 1024 * 1024;
 const awsJson = 'application/x-amz-json-1.1';
 
 /**
- * KMS and CloudHSM v2 at `/` in AWS's JSON 1.1 protocol, told apart by X-Amz-Target; the stub's own API at `/_stub/`. For
- * programs of this machine: what a web page sends is refused.
+ * KMS, CloudHSM v2 and CloudTrail at `/` in AWS's JSON 1.1 protocol, told apart by X-Amz-Target; the stub's own API at
+ * `/_stub/`. For programs of this machine: what a web page sends is refused.
  */
 export function createStubServer(admin: Admin, log: Log, stopped: AbortSignal): Server {
   const stub: Serving = { admin, stopped, turns: new Turns() };
   return createServer((request, response) => {
     const requestId = uuid(admin.context().randomBytes);
     const path = (request.url ?? '/').replace(/\?.*$/, '');
-    void answer(stub, request, path).then((result) => {
+    void answer(stub, request, requestId, path).then((result) => {
       send(response, requestId, result);
       log({
         requestId,
@@ -71,7 +72,7 @@ function isAdmin(path: string): boolean {
 }
 
 /** Never rejects: whatever happens has an answer. */
-async function answer(stub: Serving, request: IncomingMessage, path: string): Promise<Answer> {
+async function answer(stub: Serving, request: IncomingMessage, requestId: string, path: string): Promise<Answer> {
   const contentType = 'application/json';
   let body: Buffer;
   try {
@@ -84,7 +85,9 @@ async function answer(stub: Serving, request: IncomingMessage, path: string): Pr
   }
   if (!isSentToThisMachine(request) || isSentByPage(request.headers)) return refusal;
   try {
-    return isAdmin(path) ? answerAdmin(stub.admin, request, path, body) : await answerAws(stub, request, body);
+    return isAdmin(path)
+      ? answerAdmin(stub.admin, request, path, body)
+      : await answerAws(stub, request, requestId, body);
   } catch (error) {
     return { httpStatus: 500, contentType, body: undefined, defect: describeDefect(error) };
   }
@@ -119,8 +122,8 @@ function headerOf(request: IncomingMessage, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-async function answerAws(stub: Serving, request: IncomingMessage, body: Buffer): Promise<Answer> {
-  const name = headerOf(request, 'x-amz-target') ?? '';
+async function answerAws(stub: Serving, request: IncomingMessage, requestId: string, body: Buffer): Promise<Answer> {
+  const name = shortTarget(headerOf(request, 'x-amz-target') ?? '');
   const service = services[name.split('.')[0] ?? ''];
   try {
     if (request.method !== 'POST' || mediaType(request) !== awsJson) throw new AwsError('UnknownOperationException');
@@ -132,7 +135,7 @@ async function answerAws(stub: Serving, request: IncomingMessage, body: Buffer):
     const input = parseJson(body);
     const result = await stub.turns.take(name, () => {
       stub.stopped.throwIfAborted();
-      return perform(target, input, surroundings(stub));
+      return perform(target, input, surroundings(stub, request, requestId));
     });
     return { httpStatus: 200, contentType: awsJson, body: result };
   } catch (error) {
@@ -154,9 +157,14 @@ async function answerAws(stub: Serving, request: IncomingMessage, body: Buffer):
   }
 }
 
-function surroundings({ admin, stopped }: Serving): Parameters<typeof perform>[2] {
+function surroundings(
+  { admin, stopped }: Serving,
+  { headers, socket }: IncomingMessage,
+  requestId: string,
+): Parameters<typeof perform>[2] {
   const wait = (milliseconds: number): Promise<void> => setTimeout(milliseconds, undefined, { signal: stopped });
-  return { state: admin.state, context: admin.context, wait };
+  const caller = callerOf(headers, socket.remoteAddress);
+  return { state: admin.state, context: admin.context, wait, caller, requestId };
 }
 
 function mediaType(request: IncomingMessage): string | undefined {

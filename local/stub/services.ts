@@ -1,5 +1,6 @@
 import { AwsError } from './aws-error.ts';
 import { cloudHsmOperations } from './cloudhsm/index.ts';
+import { type Caller, cloudTrailOperations, recordCall } from './cloudtrail/index.ts';
 import type { Context } from './context.ts';
 import { kmsOperations } from './kms/index.ts';
 import type { Operation } from './operation.ts';
@@ -29,7 +30,16 @@ export const services: Readonly<Record<string, Service>> = {
     messageMember: 'Message',
     internalError: 'CloudHsmInternalFailureException',
   },
+  CloudTrail_20131101: {
+    signingName: 'cloudtrail',
+    operations: cloudTrailOperations,
+    messageMember: 'message',
+    internalError: 'InternalFailure',
+  },
 };
+
+/** The services whose calls CloudTrail is asked about: of the others nobody does. */
+const recorded: readonly string[] = ['kms'];
 
 /** Every operation that the stub has, as in X-Amz-Target. */
 export function operationNames(): string[] {
@@ -41,9 +51,13 @@ export function operationNames(): string[] {
 export interface Target {
   /** As in X-Amz-Target, such as `TrentService.Decrypt`. */
   readonly name: string;
+  readonly operationName: string;
   readonly service: Service;
   readonly operation: Operation;
 }
+
+/** A target as AWS's newer clients write it: the older ones put the namespace of CloudTrail's Java class before it. */
+export const shortTarget = (target: string): string => target.replace(/^com\.amazonaws\.cloudtrail\.v20131101\./, '');
 
 /** @throws AwsError UnknownOperationException, as AWS answers a target that it does not know */
 export function findTarget(name: string): Target {
@@ -53,7 +67,7 @@ export function findTarget(name: string): Target {
   if (service === undefined || operation === undefined || rest.length > 0) {
     throw new AwsError('UnknownOperationException');
   }
-  return { name, service, operation };
+  return { name, operationName, service, operation };
 }
 
 function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
@@ -69,6 +83,8 @@ export interface Surroundings {
   /** The context as of now, made anew by every call. */
   readonly context: () => Context;
   readonly wait: (milliseconds: number) => Promise<void>;
+  readonly caller: Caller;
+  readonly requestId: string;
 }
 
 /**
@@ -80,19 +96,32 @@ export async function perform(target: Target, input: unknown, around: Surroundin
   const run = (): object | undefined => {
     const context = around.context();
     settle(state, context);
-    return target.operation(state, input, context);
+    try {
+      const answer = target.operation(state, input, context);
+      record(answer, context);
+      return answer;
+    } catch (error) {
+      if (error instanceof AwsError) record(error, context);
+      throw error;
+    }
+  };
+  const record = (outcome: object | undefined | AwsError, context: Context): void => {
+    if (!recorded.includes(target.service.signingName)) return;
+    const { caller, requestId } = around;
+    recordCall(state, { operation: target.operationName, input, caller, requestId, outcome }, context);
   };
   const fault = takeFault(state, target.name);
   switch (fault?.effect) {
     case undefined:
       return run();
-    case 'error':
+    case 'error': {
+      const status = isServiceFault(fault.code) ? 500 : 400;
+      const error = new AwsError(fault.code, fault.message ?? defaultMessage(fault.code), status);
+      // What was done stays done, and is recorded as that.
       if (fault.when === 'after') run();
-      throw new AwsError(
-        fault.code,
-        fault.message ?? defaultMessage(fault.code),
-        isServiceFault(fault.code) ? 500 : 400,
-      );
+      else record(error, around.context());
+      throw error;
+    }
     case 'connection-dropped':
       if (fault.when === 'after') run();
       throw new ConnectionDropped('The connection is dropped as the stub was told.');

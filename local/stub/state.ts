@@ -1,3 +1,4 @@
+import type { Caller } from './cloudtrail/caller.ts';
 import type { SigningAlgorithm, SigningKeySpec } from './kms/key-specs.ts';
 
 /** Everything the stub knows: plain data, changed by operations in place, gone when the process ends. */
@@ -169,6 +170,24 @@ export interface Signature {
   readonly digest: string;
 }
 
+/** One call of KMS's API, as CloudTrail has it: nothing of what was signed, encrypted or decrypted. */
+export interface KmsCall {
+  readonly eventId: string;
+  readonly requestId: string;
+  /** Milliseconds since the epoch, on the stub's clock. */
+  readonly at: number;
+  /** The operation, such as `Sign`. */
+  readonly eventName: string;
+  readonly readOnly: boolean;
+  readonly caller: Caller;
+  readonly requestParameters: Readonly<Record<string, unknown>> | null;
+  /** Of the key that it was about, if it was. */
+  readonly keyArn?: string;
+  /** Of a call that was refused. */
+  readonly errorCode?: string;
+  readonly errorMessage?: string;
+}
+
 export interface StubState {
   readonly clusters: Map<string, Cluster>;
   backups: Backup[];
@@ -177,6 +196,8 @@ export interface StubState {
   readonly aliases: Map<string, Alias>;
   /** Every signature since the start, oldest first. */
   readonly signatures: Signature[];
+  /** Every call of KMS since the start, oldest first. */
+  readonly kmsCalls: KmsCall[];
   faults: Fault[];
   /** Added to the time passed in. Milliseconds. */
   clockOffset: number;
@@ -190,6 +211,7 @@ export function emptyState(): StubState {
     keys: new Map(),
     aliases: new Map(),
     signatures: [],
+    kmsCalls: [],
     faults: [],
     clockOffset: 0,
   };

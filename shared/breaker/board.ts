@@ -1,5 +1,6 @@
 import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
-import { storeError } from '../ledger/index.ts';
+import { asMintmarkError, type MintmarkError } from '../errors.ts';
+import { type Item, storeError } from '../ledger/index.ts';
 import { absentRecord, type BreakerRecord, issuerOfBreakerKey, readBreaker } from './record.ts';
 
 /** The row of the issuers table that says which event source mappings were paused here. */
@@ -13,9 +14,19 @@ export interface GuardedIssuer {
   readonly breaker: BreakerRecord;
 }
 
+/**
+ * An active issuing CA whose breaker's row is none. Nothing can be decided for it, and it counts as open among those that
+ * somebody must look at; whoever issues goes on with what was last read of it (gate.ts).
+ */
+export interface UnreadableBreaker {
+  readonly issuerId: string;
+  readonly error: MintmarkError;
+}
+
 /** What the issuers table says of the breakers. */
 export interface Board {
   readonly issuers: readonly GuardedIssuer[];
+  readonly unreadable: readonly UnreadableBreaker[];
   /** UUIDs of the event source mappings that were paused here. */
   readonly pausedMappings: ReadonlySet<string>;
 }
@@ -26,7 +37,7 @@ export interface Board {
  */
 export async function readBoard(client: DynamoDBClient, table: string): Promise<Board> {
   const active: Omit<GuardedIssuer, 'breaker'>[] = [];
-  const breakers = new Map<string, BreakerRecord>();
+  const breakers = new Map<string, Item>();
   let pausedMappings: ReadonlySet<string> = new Set();
   const pages = paginateScan({ client }, { TableName: table, ConsistentRead: true });
   try {
@@ -34,7 +45,7 @@ export async function readBoard(client: DynamoDBClient, table: string): Promise<
       for (const item of items) {
         const key = item['issuerId']?.S ?? '';
         const guarded = issuerOfBreakerKey(key);
-        if (guarded !== undefined) breakers.set(guarded, readBreaker(guarded, item));
+        if (guarded !== undefined) breakers.set(guarded, item);
         else if (key === mappingsKey) pausedMappings = new Set(item['paused']?.SS);
         else if (!key.startsWith('#') && item['state']?.S === 'active') {
           const clusterId = item['clusterId']?.S;
@@ -49,8 +60,16 @@ export async function readBoard(client: DynamoDBClient, table: string): Promise<
   } catch (error) {
     throw storeError(error, `Reading ${table}`);
   }
-  const issuers = active
-    .toSorted((one, other) => (one.issuerId < other.issuerId ? -1 : 1))
-    .map((issuer) => ({ ...issuer, breaker: breakers.get(issuer.issuerId) ?? absentRecord(issuer.issuerId) }));
-  return { issuers, pausedMappings };
+  const issuers: GuardedIssuer[] = [];
+  const unreadable: UnreadableBreaker[] = [];
+  for (const issuer of active.toSorted((one, other) => (one.issuerId < other.issuerId ? -1 : 1))) {
+    const { issuerId } = issuer;
+    const item = breakers.get(issuerId);
+    try {
+      issuers.push({ ...issuer, breaker: item === undefined ? absentRecord(issuerId) : readBreaker(issuerId, item) });
+    } catch (error) {
+      unreadable.push({ issuerId, error: asMintmarkError(error) });
+    }
+  }
+  return { issuers, unreadable, pausedMappings };
 }

@@ -15,7 +15,7 @@ import {
   conditionOf,
   effects,
   readBreaker,
-  removedBy,
+  type TriedBy,
   tell,
   transitions,
   writeEvent,
@@ -59,8 +59,9 @@ export class Breakers {
     return item === undefined ? absentRecord(issuerId) : readBreaker(issuerId, item);
   }
 
-  countFailure(read: BreakerRecord): Promise<BreakerRecord | undefined> {
-    return this.#change('countFailure', read, {});
+  /** @param batchId of the batch that failed, which is counted once */
+  countFailure(read: BreakerRecord, batchId: string): Promise<BreakerRecord | undefined> {
+    return this.#change('countFailure', read, { batchId });
   }
 
   forgetFailures(read: BreakerRecord): Promise<BreakerRecord | undefined> {
@@ -77,15 +78,20 @@ export class Breakers {
   }
 
   halfOpen(read: BreakerRecord, probes: number, now: number): Promise<BreakerRecord | undefined> {
-    return this.#change('halfOpen', read, { probes, now });
+    return this.#change('halfOpen', read, { probes, triedBy: 'check-signer', now });
   }
 
   resume(read: BreakerRecord, probes: number, now: number): Promise<BreakerRecord | undefined> {
-    return this.#change('resume', read, { probes, now });
+    return this.#change('resume', read, { probes, triedBy: 'operator', now });
   }
 
-  takeProbe(read: BreakerRecord): Promise<BreakerRecord | undefined> {
-    return this.#change('takeProbe', read, {});
+  /** Undefined also when another batch took one in between, or when this one did and its reply was lost. */
+  takeProbe(read: BreakerRecord, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('takeProbe', read, { now });
+  }
+
+  probeUnaided(read: BreakerRecord, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('probeUnaided', read, { triedBy: 'gate', now });
   }
 
   giveProbes(read: BreakerRecord, probes: number): Promise<BreakerRecord | undefined> {
@@ -119,12 +125,14 @@ export class Breakers {
       readonly detail?: string;
       readonly enough?: number;
       readonly probes?: number;
+      readonly triedBy?: TriedBy;
+      readonly batchId?: string;
       readonly now?: number;
     },
   ): Promise<BreakerRecord | undefined> {
     const { issuerId, revision } = read;
     const { to } = transitions[transition];
-    const { reason = read.reason, now = 0, enough = 0, probes = 0 } = given;
+    const { reason = read.reason, now = 0, enough = 0, probes = 0, triedBy = '', batchId = '' } = given;
     const detail = (given.detail ?? read.detail)?.slice(0, maximumDetail);
     const event = writeEvent({
       from: read.state,
@@ -136,12 +144,15 @@ export class Breakers {
       ...(detail === undefined ? {} : { detail }),
     });
     const condition = conditionOf(transition);
-    const removed = removedBy[transition];
-    const set = `SET #state = :to, ${effects[transition]}`;
+    const { set, add, remove } = effects[transition];
     // Where nobody can tell them, the newest are kept: a breaker must be able to change for ever. The revisions in them show
     // the gap.
-    const bounded = read.untold.length < maximumUntold ? set : set.replace(tell, 'untold = :newest');
-    const update = `${bounded}${removed === undefined ? '' : ` REMOVE ${removed}`}`;
+    const bounded = read.untold.length < maximumUntold ? set : set?.replace(tell, 'untold = :newest');
+    const update = [
+      `SET ${['#state = :to', ...(bounded === undefined ? [] : [bounded])].join(', ')}`,
+      ...(add === undefined ? [] : [`ADD ${add}`]),
+      ...(remove === undefined ? [] : [`REMOVE ${remove}`]),
+    ].join(' ');
     const placeholders = {
       ':to': string(to),
       ':closed': string('closed'),
@@ -155,6 +166,9 @@ export class Breakers {
       ':true': flag(true),
       ':enough': number(enough),
       ':probes': number(probes),
+      ':probesLeft': number(read.probesLeft),
+      ':triedBy': string(triedBy),
+      ':batch': { SS: [batchId] },
       ':now': timestamp(now),
       ':reason': string(reason ?? ''),
       ':detail': string(detail ?? ''),
@@ -173,12 +187,13 @@ export class Breakers {
       ExpressionAttributeValues: Object.fromEntries(Object.entries(placeholders).filter(([name]) => used.has(name))),
       ReturnValues: 'ALL_NEW',
     });
-    try {
-      const { Attributes: item } = await this.#client.send(command);
-      return item === undefined ? undefined : readBreaker(issuerId, item);
-    } catch (error) {
-      if (error instanceof ConditionalCheckFailedException) return undefined;
-      throw storeError(error, `Changing the breaker of ${issuerId} in ${this.#table} (${transition})`);
-    }
+    const item = await this.#client.send(command).then(
+      ({ Attributes: attributes }) => attributes,
+      (error: unknown) => {
+        if (error instanceof ConditionalCheckFailedException) return undefined;
+        throw storeError(error, `Changing the breaker of ${issuerId} in ${this.#table} (${transition})`);
+      },
+    );
+    return item === undefined ? undefined : readBreaker(issuerId, item);
   }
 }

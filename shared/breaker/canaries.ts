@@ -20,12 +20,11 @@ export interface CanarySources {
   readonly onTrouble: (issuerId: string, detail: string) => void;
 }
 
-/** What of an answer is the HSM's or key store's being away, and not the canary's own trouble. */
+/**
+ * What of an answer is the HSM's or key store's being away, and not the canary's own trouble, as PIN_UNSEAL_REFUSED and
+ * SIGNER_PIN_REFUSED are.
+ */
 const outages: ReadonlySet<string> = new Set<ErrorCode>(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'PIN_UNSEAL_FAILED']);
-
-/** KMS's errors that say something of the canary's row or role, as unsealPin words them, and nothing of the key store. */
-const ownTrouble =
-  /: (AccessDenied|InvalidCiphertext|IncorrectKey|NotFound|InvalidKeyUsage|InvalidGrantToken|Validation)Exception: /;
 
 /**
  * One look's canaries: the HSM's signs once, with its own key and PIN, for all issuers of its cluster; of a key in KMS it
@@ -87,7 +86,6 @@ function verdictOf(answer: SigningCanary, trouble: (detail: string) => void): Ca
       return 'fails';
     case 'failed':
       trouble(`${answer.code}: ${answer.detail}`);
-      if (answer.code === 'PIN_UNSEAL_FAILED' && ownTrouble.test(answer.detail)) return 'unknown';
       return outages.has(answer.code) ? 'fails' : 'unknown';
   }
 }

@@ -33,6 +33,8 @@ export interface CheckSources {
 
 export interface Checked {
   readonly breakers: readonly BreakerRecord[];
+  /** Ids of the active issuers whose breaker's row is none; `on.error` has heard why. */
+  readonly unreadable: readonly string[];
   readonly mappings: readonly Mapping[];
 }
 
@@ -45,6 +47,7 @@ export interface Checked {
 export async function check(sources: CheckSources): Promise<Checked> {
   const { dynamoDB, issuersTable, on } = sources;
   const board = await readBoard(dynamoDB, issuersTable);
+  for (const { error } of board.unreadable) on.error(error);
   const orElse = async <T>(otherwise: T, work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -56,7 +59,8 @@ export async function check(sources: CheckSources): Promise<Checked> {
   const breakers = await Promise.all(
     board.issuers.map((issuer) => orElse(issuer.breaker, () => takeStep(sources, issuer))),
   );
-  const wanted = nothingIssues(breakers) ? 'paused' : 'running';
+  // An issuer whose breaker cannot be read is issued to all the same.
+  const wanted = board.unreadable.length === 0 && nothingIssues(breakers) ? 'paused' : 'running';
   const mappings = await orElse([], () => readMappings(sources.lambda, sources.functionName));
   for (const change of mappingChanges(mappings, board.pausedMappings, wanted)) {
     await orElse(undefined, async () => {
@@ -65,7 +69,7 @@ export async function check(sources: CheckSources): Promise<Checked> {
     });
   }
   for (const record of breakers) await orElse(undefined, () => tellChanges(sources, record, on.told));
-  return { breakers, mappings };
+  return { breakers, unreadable: board.unreadable.map(({ issuerId }) => issuerId), mappings };
 }
 
 async function takeStep(sources: CheckSources, issuer: GuardedIssuer): Promise<BreakerRecord> {

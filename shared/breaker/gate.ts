@@ -1,14 +1,27 @@
 import { asMintmarkError, type ErrorCode, type MintmarkError } from '../errors.ts';
 import type { Breakers } from './breakers.ts';
+import { probeFor } from './decide.ts';
 import { SignerPausedError } from './paused.ts';
 import { absentRecord, type BreakerRecord } from './record.ts';
 
 /** What came of asking an issuer's signer, in one batch. */
 export type SignerOutcome =
-  /** At least one signature. */
+  /** At least one signature, which the issuer's public key verifies. */
   | { readonly kind: 'signed' }
   /** None, and the signer is why. */
   | { readonly kind: 'failed'; readonly error: MintmarkError };
+
+/** How a batch may ask an issuer's signer. */
+export interface Admission {
+  /** It is one of the few that try a signer that was away. */
+  readonly isProbe: boolean;
+  /**
+   * A PIN that was refused to this process may be sent once more, the same one too: its user may have been repaired in the
+   * HSM, which changes nothing of the issuer's row. So a probe always asks the HSM; and where the breaker has changed
+   * since the refusal and is closed by now, another process's probe has signed.
+   */
+  readonly sendsRefusedPinAgain: boolean;
+}
 
 /** A change of state that this process made. */
 export interface BreakerChange {
@@ -20,11 +33,11 @@ export interface BreakerChange {
 export const failuresToOpen = 3;
 
 /**
- * What says that the signer is away, for every request alike. Another code says something of a request or an issuer, or,
- * where a PIN cannot be unsealed, of one environment: those that have theirs sign on while the key store is away, and a
- * breaker would stop them.
+ * What says that the signer is of no use, for every request alike: away, or signing what does not verify. Another code
+ * says something of a request or an issuer, or, where a PIN cannot be unsealed, of one environment: those that have theirs
+ * sign on while the key store is away, and a breaker would stop them.
  */
-const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE']);
+const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'SIGNATURE_WRONG']);
 
 /** Another attempt with the same PIN could lock the crypto user out, so this one holds at once. */
 const refusedPin: ErrorCode = 'SIGNER_PIN_REFUSED';
@@ -42,18 +55,32 @@ export interface GatekeeperOptions {
   readonly onError: (error: MintmarkError) => void;
 }
 
+/** What a process keeps of the breakers from one batch to the next, by issuer. */
+interface Memory {
+  /** As it was read, or as this process then left it. */
+  readonly lastRead: Map<string, BreakerRecord>;
+  /** The record's revision when a PIN was last refused to this process. */
+  readonly refusedAt: Map<string, number>;
+}
+
 /** The breakers as a process that signs meets them; made once, with a gate for each batch. */
 export class Gatekeeper {
   readonly #options: GatekeeperOptions;
-  readonly #lastRead = new Map<string, BreakerRecord>();
+  readonly #memory: Memory = { lastRead: new Map(), refusedAt: new Map() };
 
   constructor(options: GatekeeperOptions) {
     this.#options = options;
   }
 
-  newGate(): Gate {
-    return new Gate(this.#options, this.#lastRead);
+  /** @param batchId no other batch's, of whichever process: a failed batch is counted once under it */
+  newGate(batchId: string): Gate {
+    return new Gate(this.#options, this.#memory, batchId);
   }
+}
+
+/** With the record that it is told to in the end. */
+interface Admitted extends Admission {
+  readonly record: BreakerRecord;
 }
 
 /**
@@ -62,20 +89,22 @@ export class Gatekeeper {
  */
 export class Gate {
   readonly #options: GatekeeperOptions;
-  readonly #lastRead: Map<string, BreakerRecord>;
-  readonly #admitted = new Map<string, Promise<BreakerRecord>>();
+  readonly #memory: Memory;
+  readonly #batchId: string;
+  readonly #admitted = new Map<string, Promise<Admitted>>();
   readonly #outcomes = new Map<string, SignerOutcome>();
 
-  constructor(options: GatekeeperOptions, lastRead: Map<string, BreakerRecord>) {
+  constructor(options: GatekeeperOptions, memory: Memory, batchId: string) {
     this.#options = options;
-    this.#lastRead = lastRead;
+    this.#memory = memory;
+    this.#batchId = batchId;
   }
 
   /**
-   * The record that lets this batch ask the issuer's signer.
+   * Lets this batch ask the issuer's signer; the same answer to everyone who asks in it.
    * @throws SignerPausedError
    */
-  admit(issuerId: string): Promise<BreakerRecord> {
+  admit(issuerId: string): Promise<Admission> {
     const admitted = this.#admitted.get(issuerId) ?? this.#admit(issuerId);
     this.#admitted.set(issuerId, admitted);
     return admitted;
@@ -102,7 +131,9 @@ export class Gate {
         const admitted = this.#admitted.get(issuerId);
         if (admitted === undefined) return [];
         try {
-          return await this.#tell(await admitted, outcome);
+          const changes = await this.#tell((await admitted).record, outcome);
+          for (const { to } of changes) this.#memory.lastRead.set(issuerId, to);
+          return changes;
         } catch (error) {
           this.#options.onError(asMintmarkError(error));
           return [];
@@ -112,14 +143,31 @@ export class Gate {
     return changes.flat();
   }
 
-  async #admit(issuerId: string): Promise<BreakerRecord> {
-    const { breakers, pausedSeconds, now } = this.#options;
-    const record = await this.#read(issuerId);
-    if (record.state === 'closed') return record;
-    const probing =
-      record.state === 'half-open' && record.probesLeft > 0 ? await breakers.takeProbe(record) : undefined;
+  async #admit(issuerId: string): Promise<Admitted> {
+    const { pausedSeconds, now } = this.#options;
+    const { record, isPresent } = await this.#read(issuerId);
+    if (record.state === 'closed') {
+      const refusedAt = this.#memory.refusedAt.get(issuerId);
+      const hasChanged = isPresent && refusedAt !== undefined && refusedAt !== record.revision;
+      return { record, isProbe: false, sendsRefusedPinAgain: hasChanged };
+    }
+    const probing = await this.#takeProbe(record);
     if (probing === undefined) throw new SignerPausedError(record, pausedSeconds, now());
-    return probing;
+    this.#memory.lastRead.set(issuerId, probing);
+    return { record: probing, isProbe: true, sendsRefusedPinAgain: true };
+  }
+
+  /** Undefined where there is none for this batch, and where the table does not say: nobody tries who was not let. */
+  async #takeProbe(record: BreakerRecord): Promise<BreakerRecord | undefined> {
+    const { breakers, now, onError } = this.#options;
+    const probe = probeFor(record, now());
+    try {
+      if (probe === 'given') return await breakers.takeProbe(record, now());
+      if (probe === 'unaided') return await breakers.probeUnaided(record, now());
+    } catch (error) {
+      onError(asMintmarkError(error));
+    }
+    return undefined;
   }
 
   /**
@@ -127,14 +175,15 @@ export class Gate {
    * stands, and a batch that could issue is not stopped for want of it. (A table that is really down stops it soon enough:
    * the issuer's own row is in it.)
    */
-  async #read(issuerId: string): Promise<BreakerRecord> {
+  async #read(issuerId: string): Promise<{ readonly record: BreakerRecord; readonly isPresent: boolean }> {
+    const { lastRead } = this.#memory;
     try {
       const record = await this.#options.breakers.read(issuerId);
-      this.#lastRead.set(issuerId, record);
-      return record;
+      lastRead.set(issuerId, record);
+      return { record, isPresent: true };
     } catch (error) {
       this.#options.onError(asMintmarkError(error));
-      return this.#lastRead.get(issuerId) ?? absentRecord(issuerId);
+      return { record: lastRead.get(issuerId) ?? absentRecord(issuerId), isPresent: false };
     }
   }
 
@@ -148,9 +197,13 @@ export class Gate {
       return [];
     }
     const why = { reason: outcome.error.code, detail: outcome.error.message };
-    if (outcome.error.code === refusedPin) return this.#hold(admitted, why);
+    if (outcome.error.code === refusedPin) {
+      this.#memory.refusedAt.set(admitted.issuerId, admitted.revision);
+      return this.#hold(admitted, why);
+    }
     if (admitted.state === 'half-open') return changed(await breakers.open(admitted, why, failuresToOpen, now()));
-    const counted = await breakers.countFailure(admitted);
+    const isEnough = admitted.failures >= failuresToOpen;
+    const counted = isEnough ? admitted : await breakers.countFailure(admitted, this.#batchId);
     if (counted === undefined || counted.failures < failuresToOpen) return [];
     return changed(await breakers.open(counted, why, failuresToOpen, now()));
   }

@@ -6,4 +6,4 @@ export { type BreakerChange, type Gate, Gatekeeper } from './gate.ts';
 export { type Mapping, readMappings } from './mappings.ts';
 export { SignerPausedError } from './paused.ts';
 export type { BreakerRecord } from './record.ts';
-export { cureOf, measureBreakers } from './tell.ts';
+export { cureOf, measureBreakers, transitionLine } from './tell.ts';

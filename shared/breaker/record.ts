@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts';
+import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
 import { flag, type Item, number, readNumber, readString, readTimestamp, string, timestamp } from '../ledger/index.ts';
 
 /**
@@ -11,6 +11,12 @@ export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** Why it is open: the error of the batch that opened it, or an operator. */
 export type BreakerReason = ErrorCode | 'OPERATOR';
+
+/**
+ * On whose word a half-open breaker is tried: check-signer's, whose canary signs or cannot be asked; an operator's; or a
+ * gate's own, because nobody had looked for long.
+ */
+export type TriedBy = 'check-signer' | 'operator' | 'gate';
 
 /** A change of state or hold, as it is told on the operations topic. */
 export interface BreakerEvent {
@@ -33,10 +39,14 @@ export interface BreakerRecord {
    * so a batch that began before the last change has nothing to say about it.
    */
   readonly revision: number;
-  /** Batches in a row that had no signature because of the signer; of a closed one. */
+  /** How many batches in a row had no signature because of the signer; of a closed one. */
   readonly failures: number;
   /** How many batches may still ask the signer; of a half-open one. */
   readonly probesLeft: number;
+  /** Of a half-open one. */
+  readonly triedBy?: TriedBy;
+  /** Milliseconds since the epoch: when a batch last took a probe; of a half-open one. */
+  readonly probedAt?: number;
   /** Open until an operator says otherwise: the canary does not make it half-open. */
   readonly held: boolean;
   /** Milliseconds since the epoch, of the present state; undefined for one that has always been closed. */
@@ -62,7 +72,7 @@ type Origin =
   | 'half-open-without-probes';
 
 export const transitions = {
-  /** A batch had no signature because of the signer. */
+  /** A batch had no signature because of the signer. Said again, it is the same batch: DynamoDB's clients repeat a call. */
   countFailure: { from: ['absent', 'closed'], to: 'closed' },
   /** A batch had one, after others had none. */
   forgetFailures: { from: ['closed'], to: 'closed' },
@@ -76,6 +86,8 @@ export const transitions = {
   resume: { from: ['open'], to: 'half-open' },
   /** A batch is one of those that may try. */
   takeProbe: { from: ['half-open-with-probes'], to: 'half-open' },
+  /** Nobody has looked for long: one batch tries by itself. */
+  probeUnaided: { from: ['open-not-held', 'half-open-without-probes'], to: 'half-open' },
   /** None of those that tried has said how it went. */
   giveProbes: { from: ['half-open-without-probes'], to: 'half-open' },
   /** A probe had a signature, or nothing waits for one. */
@@ -87,11 +99,13 @@ export type BreakerTransition = keyof typeof transitions;
 const conditions: Readonly<Record<Origin, string>> = {
   absent: 'attribute_not_exists(issuerId)',
   closed: '(#state = :closed AND revision = :revision)',
-  'closed-failed-enough': '(#state = :closed AND revision = :revision AND failures >= :enough)',
+  'closed-failed-enough': '(#state = :closed AND revision = :revision AND size(failedBatches) >= :enough)',
   open: '(#state = :open AND revision = :revision)',
   'open-not-held': '(#state = :open AND revision = :revision AND held = :false)',
   'half-open': '(#state = :halfOpen AND revision = :revision)',
-  'half-open-with-probes': '(#state = :halfOpen AND revision = :revision AND probesLeft > :none)',
+  // As many as were read: a call that the client repeats, because its reply was lost, takes no second one.
+  'half-open-with-probes':
+    '(#state = :halfOpen AND revision = :revision AND probesLeft > :none AND probesLeft = :probesLeft)',
   'half-open-without-probes': '(#state = :halfOpen AND revision = :revision AND probesLeft = :none)',
 };
 
@@ -103,24 +117,30 @@ export function conditionOf(transition: BreakerTransition): string {
 /** Puts a change among those that are to be told. */
 export const tell = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
 const enter = `revision = :next, since = :now, ${tell}`;
-const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail';
+const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail, probesLeft = :none';
+const ofProbes = 'triedBy, probedAt';
+
+/** Clauses of an UpdateExpression, without their verbs. */
+interface Effect {
+  readonly set?: string;
+  readonly add?: string;
+  readonly remove?: string;
+}
 
 /** What a transition does to the record besides its state, with the placeholders of breakers.ts. */
-export const effects: Readonly<Record<BreakerTransition, string>> = {
-  countFailure: 'failures = if_not_exists(failures, :none) + :one, revision = :revision',
-  forgetFailures: 'failures = :none',
-  open: `${enter}, ${opened}, held = :false, failures = :none, probesLeft = :none`,
-  hold: `${enter}, ${opened}, held = :true, failures = :none, probesLeft = :none`,
-  halfOpen: `${enter}, probesLeft = :probes`,
-  resume: `${enter}, probesLeft = :probes, held = :false`,
-  takeProbe: 'probesLeft = probesLeft - :one',
-  giveProbes: 'probesLeft = :probes',
-  close: `${enter}, probesLeft = :none`,
-};
-
-/** What a closed breaker has nothing of. */
-export const removedBy: Readonly<Partial<Record<BreakerTransition, string>>> = {
-  close: 'reason, detail, openedAt',
+export const effects: Readonly<Record<BreakerTransition, Effect>> = {
+  // A set, and not a number: a batch is in it once, however often that is said, and batches that fail at the same moment
+  // are all in it.
+  countFailure: { set: 'revision = :revision', add: 'failedBatches :batch' },
+  forgetFailures: { remove: 'failedBatches' },
+  open: { set: `${enter}, ${opened}, held = :false`, remove: `failedBatches, ${ofProbes}` },
+  hold: { set: `${enter}, ${opened}, held = :true`, remove: `failedBatches, ${ofProbes}` },
+  halfOpen: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy`, remove: 'probedAt' },
+  resume: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy, held = :false`, remove: 'probedAt' },
+  takeProbe: { set: 'probesLeft = probesLeft - :one, probedAt = :now' },
+  probeUnaided: { set: `${enter}, probesLeft = :none, triedBy = :triedBy, probedAt = :now` },
+  giveProbes: { set: 'probesLeft = :probes' },
+  close: { set: `${enter}, probesLeft = :none`, remove: `reason, detail, openedAt, ${ofProbes}` },
 };
 
 /** Of an issuer whose breaker was never written. */
@@ -144,20 +164,34 @@ export const breakerKey = (issuerId: string): string => `${keyPrefix}${issuerId}
 export const issuerOfBreakerKey = (key: string): string | undefined =>
   key.startsWith(keyPrefix) ? key.slice(keyPrefix.length) : undefined;
 
-/** @throws MintmarkError INTERNAL for a row that is not as it is written here */
+/** @throws MintmarkError INTERNAL, with the row's key, for one that is not as it is written here */
 export function readBreaker(issuerId: string, item: Item): BreakerRecord {
-  return {
-    issuerId,
-    state: readState(item, 'state'),
-    revision: readNumber(item, 'revision'),
-    failures: item.failures === undefined ? 0 : readNumber(item, 'failures'),
-    probesLeft: item.probesLeft === undefined ? 0 : readNumber(item, 'probesLeft'),
-    held: item.held?.BOOL === true,
-    ...(item.since === undefined ? {} : { since: readTimestamp(item, 'since') }),
-    ...(item.openedAt === undefined ? {} : { openedAt: readTimestamp(item, 'openedAt') }),
-    ...readReason(item),
-    untold: (item.untold?.L ?? []).map(({ M: event = {} }) => readEvent(event)),
-  };
+  try {
+    return {
+      issuerId,
+      state: readState(item, 'state'),
+      revision: readNumber(item, 'revision'),
+      failures: item.failedBatches?.SS?.length ?? 0,
+      probesLeft: item.probesLeft === undefined ? 0 : readNumber(item, 'probesLeft'),
+      ...readTriedBy(item),
+      ...(item.probedAt === undefined ? {} : { probedAt: readTimestamp(item, 'probedAt') }),
+      held: item.held?.BOOL === true,
+      ...(item.since === undefined ? {} : { since: readTimestamp(item, 'since') }),
+      ...(item.openedAt === undefined ? {} : { openedAt: readTimestamp(item, 'openedAt') }),
+      ...readReason(item),
+      untold: (item.untold?.L ?? []).map(({ M: event = {} }) => readEvent(event)),
+    };
+  } catch (error) {
+    const { message } = asMintmarkError(error);
+    throw new MintmarkError('INTERNAL', `The row ${breakerKey(issuerId)} is none of a breaker: ${message}`, {
+      cause: error,
+    });
+  }
+}
+
+function readTriedBy(item: Item): Pick<BreakerRecord, 'triedBy'> {
+  const triedBy = item.triedBy?.S;
+  return triedBy === 'check-signer' || triedBy === 'operator' || triedBy === 'gate' ? { triedBy } : {};
 }
 
 /** A state that this code does not know must not sign. */

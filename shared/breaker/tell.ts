@@ -2,16 +2,17 @@ import { PublishCommand, type SNSClient } from '@aws-sdk/client-sns';
 import { errorKinds } from '../errors.ts';
 import { storeError } from '../ledger/index.ts';
 import type { Measurement } from '../metrics.ts';
+import { embeddedMetrics } from '../metrics-embedded.ts';
 import type { Breakers } from './breakers.ts';
-import type { BreakerEvent, BreakerReason, BreakerRecord } from './record.ts';
+import type { BreakerEvent, BreakerReason, BreakerRecord, BreakerState } from './record.ts';
 
-/** In the stage's namespace; the gauges every minute, the counts with the changes that they count. */
+/** In the stage's namespace; the gauges every minute, the counts as the changes are told. */
 export const breakerMetrics = {
-  /** Count of active issuers whose breaker is open or half-open. */
+  /** Count of active issuers whose breaker is open or half-open, or cannot be read. */
   open: 'BreakersOpen',
   /** Count of those that wait for an operator. */
   held: 'BreakersHeld',
-  /** Count: changes to this state. */
+  /** Count: changes to this state, told; at least once each. */
   opened: 'BreakerOpened',
   halfOpened: 'BreakerHalfOpened',
   closed: 'BreakerClosed',
@@ -22,8 +23,8 @@ export interface BreakerAnnouncement {
   readonly version: 1;
   readonly type: 'breaker.opened' | 'breaker.half-opened' | 'breaker.closed';
   readonly issuerId: string;
-  readonly from: string;
-  readonly to: string;
+  readonly from: BreakerState;
+  readonly to: BreakerState;
   /** Open until an operator resumes it. */
   readonly held: boolean;
   /** Grows by one with each change: tells duplicates, and what is missing. */
@@ -66,8 +67,8 @@ export function breakerAnnouncement(issuerId: string, event: BreakerEvent): Brea
 }
 
 /**
- * Publishes a record's untold changes, oldest first, and takes each off the record once it is told.
- * @returns those that were told
+ * Publishes a record's untold changes, oldest first, and takes each off the record once it is told. Whoever counts them
+ * does so in `onTold`, before that: a change may be told and counted twice, when taking it off fails, and is never lost.
  * @throws MintmarkError of the first that could not be told; it and the later ones stay on the record
  */
 export async function tellChanges(
@@ -93,18 +94,31 @@ export async function tellChanges(
   }
 }
 
-/** The gauges, and a count for each kind of change that was told. Pure. */
-export function measureBreakers(
-  records: readonly BreakerRecord[],
-  told: readonly Pick<BreakerAnnouncement, 'type'>[],
-): Measurement[] {
+/**
+ * The line of a function's log that counts a change, for `onTold`: no call of CloudWatch's that could fail after the
+ * change was taken off its record.
+ * @param now milliseconds since the epoch
+ */
+export const transitionLine = (
+  stage: string,
+  { type, issuerId, from, to, revision }: BreakerAnnouncement,
+  now: number,
+): string =>
+  embeddedMetrics(
+    stage,
+    [{ name: counts[to], unit: 'Count', value: 1 }],
+    { level: 'INFO', message: 'breaker told', service: 'check-signer', type, issuerId, from, to, revision },
+    now,
+  );
+
+/**
+ * The gauges. Pure.
+ * @param unreadable how many active issuers have a breaker that cannot be read
+ */
+export function measureBreakers(records: readonly BreakerRecord[], unreadable: number): Measurement[] {
   const gauge = (name: string, value: number): Measurement => ({ name, unit: 'Count', value });
   return [
-    gauge(breakerMetrics.open, records.filter(({ state }) => state !== 'closed').length),
+    gauge(breakerMetrics.open, unreadable + records.filter(({ state }) => state !== 'closed').length),
     gauge(breakerMetrics.held, records.filter(({ held }) => held).length),
-    ...Object.entries(types).flatMap(([state, type]) => {
-      const value = told.filter((announcement) => announcement.type === type).length;
-      return value === 0 ? [] : [gauge(counts[state as keyof typeof counts], value)];
-    }),
   ];
 }

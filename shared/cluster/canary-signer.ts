@@ -21,10 +21,31 @@ export function canaryText(stage: string, clusterId: string, now: number): Buffe
   return Buffer.from(`Mintmark signing canary, version 1\n${stage}\n${clusterId}\n${new Date(now).toISOString()}\n`);
 }
 
+/**
+ * Milliseconds for which a PIN that was refused is not sent again, the first time; each further refusal of the same
+ * envelope doubles it. CloudHSM locks a user out at more than five wrong logins and counts them without end: until a login
+ * is right or an administrator resets the password (AWS CloudHSM User Guide, "login" of CloudHSM CLI). So the number of
+ * attempts matters and not how often they come: doubling from an hour, a process makes five in fifteen hours. (There are
+ * few: the watch, check-signer while a breaker is not closed, and what Lambda replaces them with.) A password that was
+ * reset in the HSM, which also unlocks its user, is noticed within the hour when that is soon after the alarm. Whoever will
+ * not wait writes the canary's row anew: another envelope, even of the same PIN, is tried at once.
+ */
+const firstRefusalStands = 3_600_000;
+
+/** The canary's key as it was opened from its row. */
+interface Standing {
+  readonly fingerprint: string;
+  readonly opened: Promise<Signer>;
+  /** How often its PIN was refused. */
+  readonly refusals: number;
+  /** Milliseconds since the epoch; until then a refusal stands. */
+  readonly refusedUntil?: number;
+}
+
 /** The canary's key, opened at first need and kept while its row stays the same, as the issue function keeps a CA's. */
 export class CanarySigner {
   readonly #options: CanarySignerOptions;
-  #standing: { readonly fingerprint: string; readonly opened: Promise<Signer> } | undefined;
+  #standing: Standing | undefined;
 
   constructor(options: CanarySignerOptions) {
     this.#options = options;
@@ -64,19 +85,31 @@ export class CanarySigner {
 
   async #open(record: CanaryRecord, deadline: number): Promise<Signer> {
     const fingerprint = fingerprintOf(record);
-    if (this.#standing?.fingerprint === fingerprint) return this.#standing.opened;
+    const { now, openSigner } = this.#options;
+    const standing = this.#standing?.fingerprint === fingerprint ? this.#standing : undefined;
+    const isOver = standing?.refusedUntil !== undefined && now() >= standing.refusedUntil;
+    if (standing !== undefined && !isOver) return standing.opened;
     await this.close();
-    const opened = this.#options.openSigner(record, deadline);
-    this.#standing = { fingerprint, opened };
+    const refusals = standing?.refusals ?? 0;
+    const opened = openSigner(record, deadline);
+    const opening: Standing = { fingerprint, opened, refusals };
+    this.#standing = opening;
     try {
       return await opened;
     } catch (error) {
-      // A PIN that was refused is not sent again until the row holds another one: every five minutes, it would lock the
-      // crypto user out.
-      const stands = asMintmarkError(error).code === 'SIGNER_PIN_REFUSED';
-      if (!stands && this.#standing?.opened === opened) this.#standing = undefined;
+      if (this.#standing === opening) this.#standing = this.#afterFailure(opening, error);
       throw error;
     }
+  }
+
+  /** What is remembered of an opening that failed: nothing but how often its PIN was refused, and since when. */
+  #afterFailure(opening: Standing, error: unknown): Standing | undefined {
+    const { refusals } = opening;
+    const now = this.#options.now();
+    if (asMintmarkError(error).code === 'SIGNER_PIN_REFUSED') {
+      return { ...opening, refusals: refusals + 1, refusedUntil: now + firstRefusalStands * 2 ** refusals };
+    }
+    return refusals === 0 ? undefined : { ...opening, refusedUntil: now };
   }
 }
 

@@ -1,17 +1,18 @@
 import type { Gate } from '../breaker/index.ts';
-import type { Signer } from '../signer/index.ts';
 import type { IssuerSource } from './authority.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 
 /**
  * The issuers as one batch may use them: behind the breaker's gate, which is asked before a signer is opened, and hears
- * what came of opening it and of every signature.
+ * what came of opening it and of every certificate that it was to sign.
  */
 export class AdmittedIssuers implements IssuerSource {
   readonly #issuers: IssuerSource;
   readonly #gate: Gate;
   /** One for each issuer that was opened: what is signed together is grouped by it. */
   readonly #observed = new Map<OpenIssuer, OpenIssuer>();
+  /** Issuers whose refused PIN this batch may have sent again: it has one attempt, however many requests it holds. */
+  readonly #sentAgain = new Set<string>();
 
   constructor(issuers: IssuerSource, gate: Gate) {
     this.#issuers = issuers;
@@ -20,25 +21,30 @@ export class AdmittedIssuers implements IssuerSource {
 
   /** @throws SignerPausedError, and what the issuers throw */
   async open(issuerId: string, deadline: number): Promise<OpenIssuer> {
-    const { state } = await this.#gate.admit(issuerId);
-    // A probe looks at the issuer's row past the cache: a new PIN's envelope may be why it is tried at all.
+    const { isProbe, sendsRefusedPinAgain } = await this.#gate.admit(issuerId);
+    // Past the cache of issuers' rows: a new PIN's envelope may be why a signer is tried at all.
     const opening =
-      state === 'closed' ? this.#issuers.open(issuerId, deadline) : this.#issuers.openNow(issuerId, deadline);
+      isProbe || sendsRefusedPinAgain
+        ? this.#openNow(issuerId, deadline, sendsRefusedPinAgain)
+        : this.#issuers.open(issuerId, deadline);
     return this.#observe(issuerId, opening);
   }
 
   async openNow(issuerId: string, deadline: number): Promise<OpenIssuer> {
-    await this.#gate.admit(issuerId);
-    return this.#observe(issuerId, this.#issuers.openNow(issuerId, deadline));
+    const { sendsRefusedPinAgain } = await this.#gate.admit(issuerId);
+    return this.#observe(issuerId, this.#openNow(issuerId, deadline, sendsRefusedPinAgain));
+  }
+
+  #openNow(issuerId: string, deadline: number, sendsRefusedPinAgain: boolean): Promise<OpenIssuer> {
+    const isFirst = sendsRefusedPinAgain && !this.#sentAgain.has(issuerId);
+    if (isFirst) this.#sentAgain.add(issuerId);
+    return this.#issuers.openNow(issuerId, deadline, isFirst ? 'is-sent-again' : 'stays-refused');
   }
 
   async #observe(issuerId: string, opening: Promise<OpenIssuer>): Promise<OpenIssuer> {
     try {
       const issuer = await opening;
-      const observed = this.#observed.get(issuer) ?? {
-        ...issuer,
-        signer: observe(issuer.signer, issuerId, this.#gate),
-      };
+      const observed = this.#observed.get(issuer) ?? observe(issuer, issuerId, this.#gate);
       this.#observed.set(issuer, observed);
       return observed;
     } catch (error) {
@@ -48,20 +54,14 @@ export class AdmittedIssuers implements IssuerSource {
   }
 }
 
-function observe(signer: Signer, issuerId: string, gate: Gate): Signer {
-  const { uri, scheme, publicKey } = signer;
-  return {
-    uri,
-    scheme,
-    publicKey,
-    sign: async (digests, deadline) => {
-      const results = await signer.sign(digests, deadline);
-      for (const result of results) {
-        if ('error' in result) gate.noteError(issuerId, result.error);
-        else gate.note(issuerId, { kind: 'signed' });
-      }
-      return results;
-    },
-    close: () => signer.close(),
-  };
-}
+const observe = (issuer: OpenIssuer, issuerId: string, gate: Gate): OpenIssuer => ({
+  ...issuer,
+  certify: async (tbsCertificates, deadline) => {
+    const certified = await issuer.certify(tbsCertificates, deadline);
+    for (const one of certified) {
+      if ('error' in one) gate.noteError(issuerId, one.error);
+      else gate.note(issuerId, { kind: 'signed' });
+    }
+    return certified;
+  },
+});

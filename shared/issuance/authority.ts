@@ -6,12 +6,18 @@ import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import type { SignatureCounts } from './signature-counts.ts';
 
+/** Whether the HSM is asked once more: each attempt with a wrong PIN counts towards locking the crypto user out. */
+export type RefusedPin = 'stays-refused' | 'is-sent-again';
+
 /** Issuing CAs with their signers open: see OpenIssuers, and AdmittedIssuers for one batch of a queue. */
 export interface IssuerSource {
   /** @param deadline milliseconds since the epoch */
   open(issuerId: string, deadline: number): Promise<OpenIssuer>;
-  /** As `open`, after reading the issuer's row past the cache. */
-  openNow(issuerId: string, deadline: number): Promise<OpenIssuer>;
+  /**
+   * As `open`, after reading the issuer's row past the cache.
+   * @param refusedPin what of a PIN that was refused and is still the row's; it stays refused where nothing is said
+   */
+  openNow(issuerId: string, deadline: number, refusedPin?: RefusedPin): Promise<OpenIssuer>;
 }
 
 /** Everything that finishing a recorded intent needs from outside; made once for a process. */

@@ -14,4 +14,4 @@ export { type Reconciled, reconcile } from './reconcile.ts';
 export { measureReconciliation } from './reconcile-metrics.ts';
 export { requestHashOf } from './request-hash.ts';
 export { measureFailures, measureOutcomes, tellCloudWatch, tellLimit } from './request-metrics.ts';
-export { signatureLine } from './signature-metrics.ts';
+export { issuerDimension, signatureLine, signatureMetrics } from './signature-metrics.ts';

@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { MintmarkError } from '../errors.ts';
 import type { Issuer, Issuers } from '../ledger/index.ts';
 import type { Signer } from '../signer/index.ts';
+import type { RefusedPin } from './authority.ts';
+import { type Certified, certify } from './certify.ts';
 import { type IssuerCertificate, readIssuerCertificate } from './issuer-certificate.ts';
 import type { Profile } from './profile.ts';
 import { type TbsIssuer, tbsTemplate } from './tbs.ts';
@@ -9,7 +11,11 @@ import { type TbsIssuer, tbsTemplate } from './tbs.ts';
 /** An issuing CA that is ready to sign. */
 export interface OpenIssuer {
   readonly tbsIssuer: TbsIssuer;
-  readonly signer: Signer;
+  /**
+   * Signs TBSCertificates in one call to the signer: a certificate for each, in its place, or why there is none.
+   * @param deadline milliseconds since the epoch
+   */
+  readonly certify: (tbsCertificates: readonly Uint8Array[], deadline: number) => Promise<Certified[]>;
   /** The template of a profile's certificates; made once. */
   readonly templateOf: (profile: Profile) => ReturnType<typeof tbsTemplate>;
 }
@@ -26,7 +32,10 @@ export interface OpenIssuersOptions {
 
 interface OpenedSigner {
   readonly fingerprint: string;
+  readonly signer: Promise<Signer>;
   readonly opened: Promise<OpenIssuer>;
+  /** Its PIN was refused: that answer stands. */
+  isRefused: boolean;
 }
 
 /** The issuers of this process: rows cached, signers opened at first need and kept while their row stays the same. */
@@ -54,17 +63,17 @@ export class OpenIssuers {
     const fingerprint = fingerprintOf(issuer);
     const standing = this.#opened.get(issuerId);
     if (standing?.fingerprint === fingerprint) return standing.opened;
-    const opened = this.#openSigner(issuer, deadline);
-    this.#opened.set(issuerId, { fingerprint, opened });
+    const opening = this.#openSigner(issuer, fingerprint, deadline);
+    this.#opened.set(issuerId, opening);
     try {
-      return await opened;
+      return await opening.opened;
     } catch (error) {
       // What failed is tried again, but for a PIN that was refused: sent again and again it locks the crypto user out,
-      // so that answer stands until the row holds another one.
-      const stands = error instanceof MintmarkError && error.code === 'SIGNER_PIN_REFUSED';
-      if (!stands && this.#opened.get(issuerId)?.opened === opened) this.#opened.delete(issuerId);
+      // so that answer stands until the row holds another one, or until somebody says that it may be sent again.
+      opening.isRefused = error instanceof MintmarkError && error.code === 'SIGNER_PIN_REFUSED';
+      if (!opening.isRefused && this.#opened.get(issuerId) === opening) this.#opened.delete(issuerId);
       // Whoever asks next does so because somebody says that it holds one by now.
-      if (stands) this.#rows.delete(issuerId);
+      if (opening.isRefused) this.#rows.delete(issuerId);
       throw error;
     } finally {
       // Not waited for: a signer that hangs has five seconds to close, which are not this request's.
@@ -72,9 +81,14 @@ export class OpenIssuers {
     }
   }
 
-  /** As `open`, after reading the issuer's row past the cache. */
-  openNow(issuerId: string, deadline: number): Promise<OpenIssuer> {
+  /**
+   * As `open`, after reading the issuer's row past the cache.
+   * @param refusedPin what of a PIN that was refused and is still the row's
+   */
+  openNow(issuerId: string, deadline: number, refusedPin: RefusedPin = 'stays-refused'): Promise<OpenIssuer> {
     this.#rows.delete(issuerId);
+    // One that is being opened is left: its attempt is the one.
+    if (refusedPin === 'is-sent-again' && this.#opened.get(issuerId)?.isRefused) this.#opened.delete(issuerId);
     return this.open(issuerId, deadline);
   }
 
@@ -94,22 +108,28 @@ export class OpenIssuers {
     return issuer;
   }
 
-  async #openSigner(issuer: Issuer, deadline: number): Promise<OpenIssuer> {
-    const certificate = readIssuerCertificate(issuer.issuerId, issuer.certificate);
-    const signer = await this.#options.openSigner(issuer, certificate, deadline);
-    const { issuerId, baseUrl, crlShardCount } = issuer;
-    const tbsIssuer: TbsIssuer = { issuerId, certificate, scheme: signer.scheme, baseUrl, crlShardCount };
-    const templates = new Map<string, ReturnType<typeof tbsTemplate>>();
-    return {
-      tbsIssuer,
-      signer,
-      templateOf: (profile) => {
-        const template = templates.get(profile.hash) ?? tbsTemplate(tbsIssuer, profile);
-        templates.set(profile.hash, template);
-        return template;
-      },
-    };
+  #openSigner(issuer: Issuer, fingerprint: string, deadline: number): OpenedSigner {
+    // In a promise: a certificate that cannot be read is an answer like the signer's.
+    const read = Promise.resolve().then(() => readIssuerCertificate(issuer.issuerId, issuer.certificate));
+    const signer = read.then((certificate) => this.#options.openSigner(issuer, certificate, deadline));
+    const opened = Promise.all([read, signer]).then(([certificate, open]) => openIssuer(issuer, certificate, open));
+    return { fingerprint, signer, opened, isRefused: false };
   }
+}
+
+function openIssuer(issuer: Issuer, certificate: IssuerCertificate, signer: Signer): OpenIssuer {
+  const { issuerId, baseUrl, crlShardCount } = issuer;
+  const tbsIssuer: TbsIssuer = { issuerId, certificate, scheme: signer.scheme, baseUrl, crlShardCount };
+  const templates = new Map<string, ReturnType<typeof tbsTemplate>>();
+  return {
+    tbsIssuer,
+    certify: (tbsCertificates, deadline) => certify(signer, certificate.publicKey, tbsCertificates, deadline),
+    templateOf: (profile) => {
+      const template = templates.get(profile.hash) ?? tbsTemplate(tbsIssuer, profile);
+      templates.set(profile.hash, template);
+      return template;
+    },
+  };
 }
 
 /** What a signer was opened from: the key, its certificate and the PIN's envelopes. */
@@ -126,6 +146,6 @@ function fingerprintOf(issuer: Issuer): string {
 async function closed(standing: OpenedSigner | undefined): Promise<void> {
   if (standing === undefined) return;
   // One that never opened has nothing to close, and its error went to those who asked for it.
-  const issuer = await standing.opened.catch(() => undefined);
-  await issuer?.signer.close();
+  const signer = await standing.signer.catch(() => undefined);
+  await signer?.close();
 }

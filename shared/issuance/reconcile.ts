@@ -79,6 +79,7 @@ type UnusableIssuers = Map<string, MintmarkError>;
 const ofTheIssuer: ReadonlySet<ErrorCode> = new Set([
   'ISSUER_NOT_ACTIVE',
   'PIN_UNSEAL_FAILED',
+  'PIN_UNSEAL_REFUSED',
   'SIGNER_DEADLINE',
   'SIGNER_MISCONFIGURED',
   'SIGNER_PAUSED',

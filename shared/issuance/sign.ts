@@ -1,8 +1,7 @@
-import { MintmarkError } from '../errors.ts';
+import { asMintmarkError, MintmarkError } from '../errors.ts';
 import { type IssuanceLedger, type IssuedRow, keyOf, type RecordedIntent } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority, FinishingAuthority } from './authority.ts';
-import { assembleCertificate, digestOf } from './certificate.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import { type Outcomes, outcomeOf } from './settle.ts';
 
@@ -72,26 +71,21 @@ async function signGroup(
   deadline: number,
   store: Store,
 ): Promise<PromiseSettledResult<Signed>[]> {
-  const { scheme } = issuer.signer;
-  const digests = group.map(({ intent }) => digestOf(intent.tbsCertificate, scheme));
-  const signing = issuer.signer.sign(digests, deadline);
+  const certifying = issuer.certify(
+    group.map(({ intent }) => intent.tbsCertificate),
+    deadline,
+  );
   const counts = { made: 0, stored: 0, repeated: 0, wrong: 0 };
   const settled = await Promise.allSettled(
     group.map(async ({ intent, isResumed }, index) => {
-      const result = (await signing)[index];
-      if (result === undefined) throw new MintmarkError('INTERNAL', 'The signer answered with too few signatures.');
-      if ('error' in result) throw result.error;
-      counts.made++;
-      if (isResumed) counts.repeated++;
-      const { publicKey } = issuer.tbsIssuer.certificate;
-      let certificate: Uint8Array;
-      try {
-        certificate = assembleCertificate(intent.tbsCertificate, result.signature, scheme, publicKey);
-      } catch (error) {
-        counts.wrong++;
-        throw error;
-      }
-      const signed = await stored(authority, intent, certificate, store);
+      const certified = (await certifying)[index] ?? { error: passedOver().reason as Error };
+      const isWrong = 'error' in certified && asMintmarkError(certified.error).code === 'SIGNATURE_WRONG';
+      const isMade = isWrong || 'certificate' in certified;
+      if (isWrong) counts.wrong++;
+      if (isMade) counts.made++;
+      if (isMade && isResumed) counts.repeated++;
+      if ('error' in certified) throw certified.error;
+      const signed = await stored(authority, intent, certified.certificate, store);
       if (signed.isOurs) counts.stored++;
       return signed;
     }),

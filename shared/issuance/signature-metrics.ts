@@ -13,6 +13,10 @@ export const signatureMetrics = {
   wrong: 'SignaturesWrong',
 } as const;
 
+/** The dimension that tells issuers apart; of the counts that the audit of a CA key needs. */
+export const issuerDimension = 'Issuer';
+const toldApart = [signatureMetrics.made, signatureMetrics.repeated];
+
 /** Of one call to a signer. Pure. */
 export const measureSignatures = (counts: SignatureCounts): Measurement[] =>
   (['made', 'stored', 'repeated', 'wrong'] as const).map((count) => ({
@@ -32,4 +36,5 @@ export const signatureLine = (service: string, stage: string, counts: SignatureC
     measureSignatures(counts),
     { level: 'INFO', message: 'signed', service, issuerId: counts.issuerId },
     now,
+    { dimension: issuerDimension, value: counts.issuerId, names: toldApart },
   );

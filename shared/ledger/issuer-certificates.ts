@@ -9,13 +9,21 @@ export interface IssuerCertificates {
   readonly certificate: Uint8Array | undefined;
   /** DER; from the certificate's issuer up to the root. */
   readonly chain: readonly Uint8Array[];
+  /** Where its key is, without what opens it. */
+  readonly signerUri?: string;
 }
 
 /** The attributes that are asked for; a role may be held to them (IAM condition key dynamodb:Attributes). */
-const attributes = { '#issuerId': 'issuerId', '#state': 'state', '#certificate': 'certificate', '#chain': 'chain' };
+const attributes = {
+  '#issuerId': 'issuerId',
+  '#state': 'state',
+  '#certificate': 'certificate',
+  '#chain': 'chain',
+  '#signerUri': 'signerUri',
+};
 
 /**
- * The issuing CAs there have ever been, strongly consistent, without what their signing keys need. A row for each CA and
+ * The issuing CAs there have ever been, strongly consistent, without what opens their signing keys. A row for each CA and
  * one or two of the watch's own (their ids begin with #), which are left out.
  * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
  */
@@ -33,13 +41,14 @@ export async function readIssuerCertificates(client: DynamoDBClient, table: stri
       },
     );
     for await (const { Items: items = [] } of pages) {
-      for (const { issuerId, state, certificate, chain } of items) {
+      for (const { issuerId, state, certificate, chain, signerUri } of items) {
         if (issuerId?.S === undefined || issuerId.S.startsWith('#')) continue;
         issuers.push({
           issuerId: issuerId.S,
           state: state?.S ?? 'unknown',
           certificate: certificate?.B,
           chain: (chain?.L ?? []).flatMap(({ B: der }) => der ?? []),
+          ...(signerUri?.S === undefined ? {} : { signerUri: signerUri.S }),
         });
       }
     }

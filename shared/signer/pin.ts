@@ -29,19 +29,33 @@ export async function sealPin(client: KMSClient, keyId: string, pin: string, pur
 }
 
 /**
- * Decrypts a sealed PIN to its UTF-8 bytes, for the caller to overwrite; every cold start does it, so who may sign is decided by kms:Decrypt.
- * @throws MintmarkError PIN_UNSEAL_FAILED
+ * KMS's errors that say something of the envelope or of who asks, and nothing of the key store: others may unseal theirs
+ * (KMS API reference: Decrypt, and "Common error types").
+ */
+const refusals: ReadonlySet<string> = new Set([
+  'AccessDeniedException',
+  'IncorrectKeyException',
+  'InvalidCiphertextException',
+  'InvalidGrantTokenException',
+  'InvalidKeyUsageException',
+  'NotFoundException',
+  'UnrecognizedClientException',
+  'ValidationException',
+]);
+
+/**
+ * Decrypts a sealed PIN to its UTF-8 bytes, for the caller to overwrite; every cold start does it, so who may sign is
+ * decided by kms:Decrypt.
+ * @throws MintmarkError PIN_UNSEAL_REFUSED for this envelope or caller, PIN_UNSEAL_FAILED for any other trouble of KMS's
  */
 export async function unsealPin(client: KMSClient, sealed: Uint8Array, purpose: PinPurpose): Promise<Uint8Array> {
   const command = new DecryptCommand({ CiphertextBlob: sealed, EncryptionContext: encryptionContext(purpose) });
   const answer = await client.send(command).catch((error: unknown) => {
-    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
     throw new MintmarkError(
-      'PIN_UNSEAL_FAILED',
-      `The PIN of the issuer ${purpose.issuerId} cannot be unsealed: ${reason}`,
-      {
-        cause: error,
-      },
+      refusals.has(name) ? 'PIN_UNSEAL_REFUSED' : 'PIN_UNSEAL_FAILED',
+      `The PIN of the issuer ${purpose.issuerId} cannot be unsealed: ${name}: ${message}`,
+      { cause: error },
     );
   });
   if (answer.Plaintext === undefined) throw new MintmarkError('INTERNAL', 'kms:Decrypt answered without a Plaintext.');

@@ -11,7 +11,7 @@ export interface SealedSignerOptions extends Omit<Pkcs11SignerOptions, 'pin'> {
 
 /**
  * Opens a `pkcs11:` signer whose PIN is sealed: the PIN goes from KMS to the HSM's worker and is overwritten here.
- * @throws MintmarkError PIN_UNSEAL_FAILED, and what `openPkcs11Signer` throws
+ * @throws MintmarkError PIN_UNSEAL_REFUSED, PIN_UNSEAL_FAILED, and what `openPkcs11Signer` throws
  */
 export async function openSealedSigner({
   kms,

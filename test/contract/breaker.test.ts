@@ -3,7 +3,7 @@ import { Breakers } from '../../shared/breaker/breakers.ts';
 import { failuresToOpen, Gatekeeper } from '../../shared/breaker/gate.ts';
 import { SignerPausedError } from '../../shared/breaker/paused.ts';
 import type { BreakerRecord, BreakerTransition } from '../../shared/breaker/record.ts';
-import { transitions } from '../../shared/breaker/record.ts';
+import { absentRecord, transitions } from '../../shared/breaker/record.ts';
 import { MintmarkError } from '../../shared/errors.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 import { updates, type WrappedClient, wrapClient } from '../support/wrapped-client.ts';
@@ -38,25 +38,26 @@ async function bring(situation: Situation): Promise<BreakerRecord> {
   if (situation === 'absent') return read();
   if (situation.startsWith('closed')) {
     const failed = situation === 'closed' ? 1 : failuresToOpen;
-    for (let batch = 0; batch < failed; batch++) await breakers.countFailure(await read());
+    for (let batch = 0; batch < failed; batch++) await breakers.countFailure(await read(), `batch-${batch}`);
     return read();
   }
   await breakers.hold(await read(), why, now);
   if (situation === 'held') return read();
   await breakers.resume(await read(), 1, now);
   if (situation === 'open') await breakers.open(await read(), why, failuresToOpen, now);
-  if (situation === 'half-open, no probes') await breakers.takeProbe(await read());
+  if (situation === 'half-open, no probes') await breakers.takeProbe(await read(), now);
   return read();
 }
 
 const attempts: Readonly<Record<BreakerTransition, (record: BreakerRecord) => Promise<BreakerRecord | undefined>>> = {
-  countFailure: (record) => breakers.countFailure(record),
+  countFailure: (record) => breakers.countFailure(record, 'another-batch'),
   forgetFailures: (record) => breakers.forgetFailures(record),
   open: (record) => breakers.open(record, why, failuresToOpen, now),
   hold: (record) => breakers.hold(record, why, now),
   halfOpen: (record) => breakers.halfOpen(record, 3, now),
   resume: (record) => breakers.resume(record, 3, now),
-  takeProbe: (record) => breakers.takeProbe(record),
+  takeProbe: (record) => breakers.takeProbe(record, now),
+  probeUnaided: (record) => breakers.probeUnaided(record, now),
   giveProbes: (record) => breakers.giveProbes(record, 3),
   close: (record) => breakers.close(record, now),
 };
@@ -69,6 +70,7 @@ const legal: Readonly<Record<BreakerTransition, readonly Situation[]>> = {
   halfOpen: ['open'],
   resume: ['open', 'held'],
   takeProbe: ['half-open'],
+  probeUnaided: ['open', 'half-open, no probes'],
   giveProbes: ['half-open, no probes'],
   close: ['half-open', 'half-open, no probes'],
 };
@@ -141,7 +143,7 @@ describe('what may become of a breaker', () => {
     await breakers.halfOpen(await read(), 1, now);
     const closed = await breakers.close(await read(), now);
     expect(closed).toMatchObject({ state: 'closed', failures: 0, held: false });
-    for (const name of ['openedAt', 'reason', 'detail']) expect(closed).not.toHaveProperty(name);
+    for (const name of ['openedAt', 'reason', 'detail', 'triedBy', 'probedAt']) expect(closed).not.toHaveProperty(name);
   });
 
   it('what was told goes off the record, and what came meanwhile stays', async () => {
@@ -191,8 +193,11 @@ describe('several workers', () => {
     return { gatekeeper, dynamoDB, errors };
   }
 
+  let batches = 0;
+  const newGate = ({ gatekeeper }: Worker = newWorker()) => gatekeeper.newGate(`batch-${++batches}`);
+
   async function batchThat(end: 'signs' | MintmarkError, worker = newWorker()) {
-    const gate = worker.gatekeeper.newGate();
+    const gate = newGate(worker);
     await gate.admit(issuerId);
     if (end === 'signs') gate.note(issuerId, { kind: 'signed' });
     else gate.noteError(issuerId, end);
@@ -201,19 +206,33 @@ describe('several workers', () => {
 
   it('one read and no write while all is well, for a batch of any size', async () => {
     const worker = newWorker();
-    const gate = worker.gatekeeper.newGate();
+    const gate = newGate(worker);
     await Promise.all(Array.from({ length: 10 }, () => gate.admit(issuerId)));
     gate.note(issuerId, { kind: 'signed' });
     expect(await gate.report()).toEqual([]);
     expect(worker.dynamoDB.commands.map(({ constructor: { name } }) => name)).toEqual(['GetItemCommand']);
   });
 
-  it('opens after three batches in a row, of whichever workers', async () => {
-    expect(await batchThat(unavailable)).toEqual([]);
-    expect(await batchThat(unavailable)).toEqual([]);
-    const [change] = await batchThat(unavailable);
-    expect(change?.to).toMatchObject({ state: 'open', held: false, reason: 'SIGNER_UNAVAILABLE', openedAt: now });
-    await expect(batchThat('signs')).rejects.toMatchObject({ code: 'SIGNER_PAUSED', wait: { least: 60, most: 300 } });
+  it.each(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'SIGNATURE_WRONG'] as const)(
+    'opens after three batches in a row that have %s, of whichever workers',
+    async (code) => {
+      const error = new MintmarkError(code, 'No signature that is one.');
+      expect(await batchThat(error)).toEqual([]);
+      expect(await batchThat(error)).toEqual([]);
+      const [change] = await batchThat(error);
+      expect(change?.to).toMatchObject({ state: 'open', held: false, reason: code, openedAt: now });
+      await expect(batchThat('signs')).rejects.toMatchObject({ code: 'SIGNER_PAUSED', wait: { least: 60, most: 300 } });
+    },
+  );
+
+  it('counts a batch once, whose report the client sent twice because the first reply was lost', async () => {
+    const worker = newWorker();
+    worker.dynamoDB.before(updates(tables.issuers), () => breakers.countFailure(absentRecord(issuerId), 'once'));
+    const gate = worker.gatekeeper.newGate('once');
+    await gate.admit(issuerId);
+    gate.noteError(issuerId, unavailable);
+    expect(await gate.report()).toEqual([]);
+    expect(await read()).toMatchObject({ state: 'closed', failures: 1 });
   });
 
   it('a PIN that cannot be unsealed opens nothing: environments that have theirs sign on', async () => {
@@ -232,7 +251,7 @@ describe('several workers', () => {
   });
 
   it('one signature of a batch outweighs its failures, in whichever order', async () => {
-    const gate = newWorker().gatekeeper.newGate();
+    const gate = newGate();
     await gate.admit(issuerId);
     gate.noteError(issuerId, unavailable);
     gate.note(issuerId, { kind: 'signed' });
@@ -241,7 +260,7 @@ describe('several workers', () => {
     expect(await read()).toMatchObject({ failures: 0, revision: 0 });
   });
 
-  it.each(['SIGNER_MISCONFIGURED', 'SIGNATURE_WRONG', 'STORE_UNAVAILABLE', 'INTERNAL', 'SIGNER_PAUSED'] as const)(
+  it.each(['SIGNER_MISCONFIGURED', 'PIN_UNSEAL_REFUSED', 'STORE_UNAVAILABLE', 'INTERNAL', 'SIGNER_PAUSED'] as const)(
     '%s says nothing of the signer',
     async (code) => {
       for (let batch = 0; batch < 5; batch++) await batchThat(new MintmarkError(code, 'Something.'));
@@ -252,7 +271,7 @@ describe('several workers', () => {
   it('many that fail at once open it once', async () => {
     const gates = await Promise.all(
       Array.from({ length: 8 }, async () => {
-        const gate = newWorker().gatekeeper.newGate();
+        const gate = newGate();
         await gate.admit(issuerId);
         gate.noteError(issuerId, unavailable);
         return gate;
@@ -266,7 +285,7 @@ describe('several workers', () => {
   });
 
   it('a refused PIN holds at once, and also what another batch opened meanwhile', async () => {
-    const late = newWorker().gatekeeper.newGate();
+    const late = newGate();
     await late.admit(issuerId);
     late.noteError(issuerId, refused);
     for (let batch = 0; batch < failuresToOpen; batch++) await batchThat(unavailable);
@@ -279,11 +298,10 @@ describe('several workers', () => {
   it('two that race for the last probe: one tries, the other waits a little', async () => {
     await bring('half-open');
     const [one, other] = [newWorker(), newWorker()];
-    const gate = one.gatekeeper.newGate();
+    const gate = newGate(one);
     // Both have read one probe left when the first takes it.
     other.dynamoDB.before(updates(tables.issuers), () => gate.admit(issuerId));
-    const lost: unknown = await other.gatekeeper
-      .newGate()
+    const lost: unknown = await newGate(other)
       .admit(issuerId)
       .catch((error: unknown) => error);
     expect(lost).toBeInstanceOf(SignerPausedError);
@@ -292,8 +310,109 @@ describe('several workers', () => {
     expect((await gate.report()).map(({ to }) => to.state)).toEqual(['closed']);
   });
 
+  it("a probe whose reply was lost is nobody's, and is not taken twice", async () => {
+    await breakers.hold(await read(), why, now);
+    await breakers.resume(await read(), 3, now);
+    const worker = newWorker();
+    // What the client does after a lost reply: the call has arrived, and is sent again.
+    worker.dynamoDB.before(updates(tables.issuers), async () => breakers.takeProbe(await read(), now));
+    await expect(newGate(worker).admit(issuerId)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+    expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 2, probedAt: now });
+  });
+
+  it.each(['not-written', 'reply-lost'] as const)('nobody tries whom the table did not let: %s', async (fault) => {
+    await bring('half-open');
+    const worker = newWorker();
+    worker.dynamoDB.fail(updates(tables.issuers), fault);
+    const lost: unknown = await newGate(worker)
+      .admit(issuerId)
+      .catch((error: unknown) => error);
+    expect(lost).toMatchObject({ code: 'SIGNER_PAUSED', disposition: 'retry' });
+    expect((lost as SignerPausedError).wait.most).toBeLessThan(60);
+    expect(worker.errors.map(({ code }) => code)).toEqual(['STORE_UNAVAILABLE']);
+  });
+
+  describe('where nobody has looked for a quarter of an hour', () => {
+    const quarter = 15 * 60_000;
+
+    it('one batch of all tries by itself, and what it finds counts', async () => {
+      await bring('open');
+      now += quarter;
+      await expect(newGate().admit(issuerId)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+      now += 1;
+      const gates = Array.from({ length: 5 }, () => newGate());
+      const admitted = await Promise.allSettled(gates.map((gate) => gate.admit(issuerId)));
+      expect(admitted.map(({ status }) => status).toSorted()).toEqual(['fulfilled', ...Array(4).fill('rejected')]);
+      expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0, triedBy: 'gate', probedAt: now });
+      const trying = gates[admitted.findIndex(({ status }) => status === 'fulfilled')];
+      trying?.note(issuerId, { kind: 'signed' });
+      expect((await trying?.report())?.map(({ to }) => to.state)).toEqual(['closed']);
+    });
+
+    it('one that fails opens it for another quarter', async () => {
+      await bring('open');
+      now += quarter + 1;
+      expect((await batchThat(unavailable)).map(({ to }) => to.state)).toEqual(['open']);
+      now += quarter;
+      await expect(newGate().admit(issuerId)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+      now += 1;
+      expect((await batchThat('signs')).map(({ to }) => to.state)).toEqual(['closed']);
+    });
+
+    it('one that never says how it went is followed by another, after another quarter', async () => {
+      await bring('open');
+      now += quarter + 1;
+      await newGate().admit(issuerId);
+      now += quarter;
+      await expect(newGate().admit(issuerId)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+      now += 1;
+      expect((await batchThat('signs')).map(({ to }) => to.state)).toEqual(['closed']);
+    });
+
+    it('none tries while an operator holds it', async () => {
+      await bring('held');
+      now += 100 * quarter;
+      await expect(newGate().admit(issuerId)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+    });
+  });
+
+  describe('a PIN that was refused to a process', () => {
+    it('is sent again by a probe alone while the breaker is not closed', async () => {
+      const worker = newWorker();
+      expect(await newGate(worker).admit(issuerId)).toMatchObject({ isProbe: false, sendsRefusedPinAgain: false });
+      await batchThat(refused, worker);
+      await breakers.resume(await read(), 1, now);
+      const gate = newGate(worker);
+      expect(await gate.admit(issuerId)).toMatchObject({ isProbe: true, sendsRefusedPinAgain: true });
+    });
+
+    it('is sent again once another process has signed, and not before the breaker has changed', async () => {
+      const worker = newWorker();
+      worker.dynamoDB.fail(updates(tables.issuers), 'not-written');
+      await batchThat(refused, worker);
+      // The record is as it was: it could not be written.
+      expect(await newGate(worker).admit(issuerId)).toMatchObject({ sendsRefusedPinAgain: false });
+      await bring('half-open');
+      await batchThat('signs');
+      expect(await newGate(worker).admit(issuerId)).toMatchObject({ isProbe: false, sendsRefusedPinAgain: true });
+      expect(await newGate().admit(issuerId)).toMatchObject({ sendsRefusedPinAgain: false });
+      await batchThat(refused, worker);
+      expect(await read()).toMatchObject({ state: 'open', held: true });
+    });
+
+    it('is not sent again because the record could not be read', async () => {
+      const worker = newWorker();
+      await batchThat(refused, worker);
+      await breakers.resume(await read(), 1, now);
+      await batchThat('signs');
+      await newGate(worker).admit(issuerId);
+      worker.dynamoDB.fail((command) => command.constructor.name === 'GetItemCommand', 'not-written');
+      expect(await newGate(worker).admit(issuerId)).toMatchObject({ sendsRefusedPinAgain: false });
+    });
+  });
+
   it('a probe that fails opens it again, and the success of an older batch does not close it', async () => {
-    const old = newWorker().gatekeeper.newGate();
+    const old = newGate();
     await old.admit(issuerId);
     await bring('half-open');
     old.note(issuerId, { kind: 'signed' });
@@ -303,7 +422,7 @@ describe('several workers', () => {
 
   it('a probe that never got to the signer decides nothing', async () => {
     await bring('half-open');
-    const gate = newWorker().gatekeeper.newGate();
+    const gate = newGate();
     await gate.admit(issuerId);
     expect(await gate.report()).toEqual([]);
     expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0 });
@@ -320,6 +439,14 @@ describe('several workers', () => {
     await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
     worker.dynamoDB.fail(isRead, 'not-written');
     await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+  });
+
+  it('what a process has made of a breaker is what it has last read of it', async () => {
+    await bring('half-open');
+    const worker = newWorker();
+    await batchThat('signs', worker);
+    worker.dynamoDB.fail((command) => command.constructor.name === 'GetItemCommand', 'not-written');
+    expect(await newGate(worker).admit(issuerId)).toMatchObject({ isProbe: false });
   });
 
   it('a report that cannot be written is told, and harms nothing', async () => {

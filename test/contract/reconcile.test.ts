@@ -371,7 +371,7 @@ describe('a signer', () => {
     const onError = (error: MintmarkError) => {
       throw error;
     };
-    const gate = new Gatekeeper({ breakers, pausedSeconds: 60, now: () => now, onError }).newGate();
+    const gate = new Gatekeeper({ breakers, pausedSeconds: 60, now: () => now, onError }).newGate('run');
     const issuers = new AdmittedIssuers(reconciler.authority.issuers, gate);
     expect(became(await run(reconciler, { issuers }))).toEqual(['abandoned', 'SIGNER_PAUSED']);
     expect(reconciler.signer.calls).toEqual([]);

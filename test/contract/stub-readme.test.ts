@@ -5,10 +5,14 @@ import { operationNames } from '../../local/stub/index.ts';
 const readme = readFileSync(new URL('../../local/stub/README.md', import.meta.url), 'utf8');
 
 /** The table of operations: what each is called in it, how faithful it is, how that was checked. */
-const rows = [...readme.matchAll(/^\| (KMS|CloudHSM) (\w+) \| (.+) \| (.+) \|$/gm)].map(
+const rows = [...readme.matchAll(/^\| (KMS|CloudHSM|CloudTrail) (\w+) \| (.+) \| (.+) \|$/gm)].map(
   ([, service = '', name = '', faithful = '', checked = '']) => ({ service, name, faithful, checked }),
 );
-const prefixes: Readonly<Record<string, string>> = { KMS: 'TrentService', CloudHSM: 'BaldrApiService' };
+const prefixes: Readonly<Record<string, string>> = {
+  KMS: 'TrentService',
+  CloudHSM: 'BaldrApiService',
+  CloudTrail: 'CloudTrail_20131101',
+};
 
 it('says of every operation that the stub has, and of no other, how far it is faithful', () => {
   const documented = rows.map(({ service, name }) => `${prefixes[service]}.${name}`);
@@ -19,7 +23,9 @@ it.each(rows)('says of $service $name how it is checked, and is right', ({ servi
   const command = name.replaceAll(/(?<=[a-z])([A-Z])/g, '-$1').toLowerCase();
   const method = command.replaceAll('-', '_');
   const tests = {
-    sdk: ['stub-kms', 'stub-signing', 'stub-cloudhsm'].map((file) => source(`./${file}.test.ts`)).join('\n'),
+    sdk: ['stub-kms', 'stub-signing', 'stub-cloudhsm', 'stub-cloudtrail']
+      .map((file) => source(`./${file}.test.ts`))
+      .join('\n'),
     boto3: source('../integration/stub_boto3.py'),
     cli: source('../integration/stub-aws-cli.test.ts'),
   };

@@ -1,17 +1,20 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { DeleteItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { DecryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { LambdaClient, ListEventSourceMappingsCommand } from '@aws-sdk/client-lambda';
 import { SNSClient, SubscribeCommand } from '@aws-sdk/client-sns';
 import { CreateQueueCommand, DeleteMessageCommand, ReceiveMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readInstalled } from '../../local/setup/installed.ts';
+import { withToken } from '../../local/softhsm/token.ts';
 import { Breakers } from '../../shared/breaker/breakers.ts';
 import type { BreakerAnnouncement } from '../../shared/breaker/tell.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
-import { sealPin } from '../../shared/signer/pin.ts';
+import { type PinPurpose, sealPin } from '../../shared/signer/pin.ts';
 import { generateEcKey } from '../fixtures/csr/make.ts';
 import { TestCloud } from '../support/embedded-cloud.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
@@ -65,6 +68,16 @@ async function mappingStates(): Promise<(string | undefined)[]> {
 
 const mappingsAre = (state: string) =>
   cloud.until(async () => (await mappingStates()).every((each) => each === state), `mappings that are ${state}`);
+
+const issuingPids = () => cloud.local.cloud.functions['issue']?.pids() ?? [];
+
+/** With nothing in hand: what one of them had would come back a visibility timeout later. */
+async function endEnvironments(): Promise<void> {
+  await cloud.drained();
+  const pids = issuingPids();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  await cloud.until(() => !issuingPids().some((pid) => pids.includes(pid)), 'end of the environments');
+}
 
 async function newRequest(name: string) {
   const deviceId = await cloud.newDevice(name);
@@ -219,42 +232,118 @@ describe('an operator', () => {
   });
 });
 
-describe('a refused PIN', () => {
-  it('holds it at the first try, until an operator has sealed another', async () => {
+describe('check-signer that does not look', () => {
+  it('leaves an open breaker to the batches: after a quarter of an hour one tries by itself', async () => {
+    const present = await read();
+    const ago = Date.now() - 16 * 60_000;
+    await breakers.hold(present, { reason: 'SIGNER_UNAVAILABLE', detail: 'No HSM answers.' }, ago);
+    const resumed = await breakers.resume(await read(), 1, ago);
+    await breakers.open(resumed ?? present, { reason: 'SIGNER_UNAVAILABLE', detail: 'No HSM answers.' }, 0, ago);
+    const request = await newRequest('unaided');
+    await cloud.request(request);
+    await cloud.issued(request);
+    await breakerIs('closed');
+    expect((await read()).untold.slice(-2)).toMatchObject([
+      { from: 'open', to: 'half-open' },
+      { from: 'half-open', to: 'closed' },
+    ]);
+    await look();
+  });
+});
+
+describe("a breaker's row that is none", () => {
+  const row = () => ({
+    TableName: cloud.local.cloud.resources['IssuersTable']?.ref ?? '',
+    Key: { issuerId: { S: `#breaker#${issuerId}` } },
+  });
+
+  it('stops nobody, and everybody who looks says so', async () => {
     const { dynamoDB } = cloud.local.clients;
-    const TableName = cloud.local.cloud.resources['IssuersTable']?.ref ?? '';
-    const region = cloud.local.cloud.environment['AWS_REGION'] ?? '';
-    const issuer = await new Issuers(dynamoDB, TableName).read(issuerId);
-    const right = issuer?.sealedPins[region] ?? new Uint8Array();
-    const purpose = { clusterId: issuer?.clusterId ?? '', issuerId, stage: 'local' };
+    // An environment that has last read an open breaker would go on with that.
+    await endEnvironments();
+    const names = { ExpressionAttributeNames: { '#state': 'state' } };
+    await dynamoDB.send(new UpdateItemCommand({ ...row(), UpdateExpression: 'REMOVE #state', ...names }));
+    const request = await newRequest('unreadable');
+    await cloud.request(request);
+    await cloud.issued(request);
+    await expect(look()).rejects.toThrow('The look was not whole.');
+    expect(cloud.local.cloud.metrics.filter(({ name }) => name === 'BreakersOpen').at(-1)?.value).toBe(1);
+    expect(await mintmark('queue', 'status')).toMatchObject({
+      code: 1,
+      value: {
+        breakers: [{ issuerId, state: 'unreadable', detail: expect.stringContaining('#breaker#devices') }],
+        advice: [expect.stringContaining('Delete the row')],
+      },
+    });
+    await dynamoDB.send(new DeleteItemCommand(row()));
+    await look();
+    expect(await read()).toMatchObject({ state: 'closed' });
+  });
+});
+
+describe('an HSM that signs wrongly', () => {
+  it('opens the breaker, and closes it when its signatures verify again; none that was wrong went out', async () => {
+    cloud.faults({ fault: 'corrupt', count: -1 });
+    const request = await newRequest('corrupt');
+    await cloud.request(request);
+    await breakerIs('open');
+    expect(await read()).toMatchObject({ held: false, reason: 'SIGNATURE_WRONG' });
+    // The canary's signatures are wrong as well.
+    await look();
+    expect(await read()).toMatchObject({ state: 'open' });
+    await mappingsAre('Disabled');
+
+    cloud.faults();
+    await look();
+    await mappingsAre('Enabled');
+    await cloud.issued(request);
+    await breakerIs('closed');
+  });
+});
+
+describe('a refused PIN', () => {
+  let right: Uint8Array;
+  let rightPin: string;
+  let keyId: string;
+  let kms: KMSClient;
+  let purpose: PinPurpose;
+  const region = () => cloud.local.cloud.environment['AWS_REGION'] ?? '';
+  const TableName = () => cloud.local.cloud.resources['IssuersTable']?.ref ?? '';
+
+  beforeAll(async () => {
+    const issuer = await new Issuers(cloud.local.clients.dynamoDB, TableName()).read(issuerId);
+    right = issuer?.sealedPins[region()] ?? new Uint8Array();
+    purpose = { clusterId: issuer?.clusterId ?? '', issuerId, stage: 'local' };
     const context = {
       'mintmark:purpose': 'crypto-user-pin',
       'mintmark:cluster': purpose.clusterId,
       'mintmark:issuer': issuerId,
       'mintmark:stage': purpose.stage,
     };
-    const kms = new KMSClient({ endpoint: cloud.local.stubEndpoint, region, credentials });
-    const { KeyId: keyId = '' } = await kms.send(
-      new DecryptCommand({ CiphertextBlob: right, EncryptionContext: context }),
-    );
-    const wrong = await sealPin(kms, keyId, 'user:of-last-year', purpose);
-    kms.destroy();
-    const seal = (sealed: Uint8Array) =>
-      dynamoDB.send(
-        new UpdateItemCommand({
-          TableName,
-          Key: { issuerId: { S: issuerId } },
-          UpdateExpression: 'SET sealedPins.#region = :sealed',
-          ExpressionAttributeNames: { '#region': region },
-          ExpressionAttributeValues: { ':sealed': { B: sealed } },
-        }),
-      );
-    await seal(wrong);
-    // An environment that has a session keeps it; it is the new ones that log in.
-    await cloud.drained();
-    for (const pid of cloud.local.cloud.functions['issue']?.pids() ?? []) process.kill(pid, 'SIGKILL');
+    kms = new KMSClient({ endpoint: cloud.local.stubEndpoint, region: region(), credentials });
+    const opened = await kms.send(new DecryptCommand({ CiphertextBlob: right, EncryptionContext: context }));
+    keyId = opened.KeyId ?? '';
+    rightPin = Buffer.from(opened.Plaintext ?? []).toString('utf8');
+  });
+  afterAll(() => kms?.destroy());
 
-    const request = await newRequest('pin');
+  const seal = (sealed: Uint8Array) =>
+    cloud.local.clients.dynamoDB.send(
+      new UpdateItemCommand({
+        TableName: TableName(),
+        Key: { issuerId: { S: issuerId } },
+        UpdateExpression: 'SET sealedPins.#region = :sealed',
+        ExpressionAttributeNames: { '#region': region() },
+        ExpressionAttributeValues: { ':sealed': { B: sealed } },
+      }),
+    );
+
+  /** A request to environments that all have to log in, and are refused. */
+  async function requestWithPin(name: string, pin: string) {
+    await seal(await sealPin(kms, keyId, pin, purpose));
+    // An environment that has a session keeps it; it is the new ones that log in.
+    await endEnvironments();
+    const request = await newRequest(name);
     const messageId = await cloud.request(request);
     await retriedWith(messageId, 'SIGNER_PAUSED');
     expect(await read()).toMatchObject({ state: 'open', held: true, reason: 'SIGNER_PIN_REFUSED' });
@@ -262,12 +351,42 @@ describe('a refused PIN', () => {
     expect(await read()).toMatchObject({ state: 'open', held: true });
     // One that is still being paused cannot be resumed: the next look does it, and here nobody looks again.
     await mappingsAre('Disabled');
-    const codes = cloud.outcomesOf(messageId).map(({ code }) => code);
-    expect(codes.filter((code) => code === 'SIGNER_PIN_REFUSED')).toHaveLength(1);
+    return { request, refusals: () => refusalsOf(messageId) };
+  }
 
+  const refusalsOf = (messageId: string) =>
+    cloud.outcomesOf(messageId).filter(({ code }) => code === 'SIGNER_PIN_REFUSED').length;
+
+  it('holds it at the first try, until an operator has sealed another', async () => {
+    const { request, refusals } = await requestWithPin('pin', 'user:of-last-year');
+    expect(refusals()).toBe(1);
     await seal(right);
     expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0 });
     await cloud.issued(request);
     await breakerIs('closed');
+  });
+
+  it('that was made right in the HSM is tried by the environment that remembers it, with the row as it was', async () => {
+    const nextPin = 'crypto_user:of-next-year';
+    const { request, refusals } = await requestWithPin('repaired', nextPin);
+    const pids = issuingPids();
+    // Not repaired yet: the HSM is asked, once, and says so again.
+    expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0 });
+    await breakerIs('open');
+    expect(await read()).toMatchObject({ held: true, reason: 'SIGNER_PIN_REFUSED' });
+    await cloud.until(() => refusals() >= 2, 'second refusal');
+    expect(refusals()).toBe(2);
+    await look();
+    await mappingsAre('Disabled');
+
+    const { softhsm2Library: library } = readInstalled();
+    const directory = join(dirname(cloud.local.shim.faults), 'tokens');
+    withToken({ directory, library, label: 'devices', userPin: rightPin }, ({ pkcs11, handle }) =>
+      pkcs11.C_SetPIN(handle, rightPin, nextPin),
+    );
+    expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0 });
+    await cloud.issued(request);
+    await breakerIs('closed');
+    expect(issuingPids()).toEqual(pids);
   });
 });

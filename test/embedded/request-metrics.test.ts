@@ -36,6 +36,9 @@ describe('what CloudWatch is told of requests', () => {
       ['CertificatesStored', 1],
       ['SignaturesRepeated', 0],
       ['SignaturesWrong', 0],
+      // Of the issuer, too.
+      ['SignaturesMade', 1],
+      ['SignaturesRepeated', 0],
     ]);
   });
 

@@ -132,6 +132,23 @@ describe.skipIf(unavailable !== undefined)(`the stub used by the AWS CLI${orWhyN
     expect(await refused('kms', 'verify', ...common, ...given)).toContain('(KMSInvalidSignatureException)');
   });
 
+  it("looks up who signed with a key, page by page, in CloudTrail's event history", async () => {
+    const options = ['--key-spec', 'ECC_NIST_P256', '--key-usage', 'SIGN_VERIFY'];
+    const { KeyMetadata } = await aws<Key>('kms', 'create-key', ...options);
+    writeFileSync(path('looked-up'), 'signed');
+    const message = ['--message', `fileb://${path('looked-up')}`, '--signing-algorithm', 'ECDSA_SHA_256'];
+    await aws('kms', 'sign', '--key-id', KeyMetadata.KeyId, ...message);
+    const attribute = `AttributeKey=ResourceName,AttributeValue=${KeyMetadata.Arn}`;
+    const lookUp = ['cloudtrail', 'lookup-events', '--lookup-attributes', attribute];
+    const { Events } = await aws<{ Events: readonly object[] }>(...lookUp, '--page-size', '1');
+    expect(Events).toMatchObject([
+      { EventName: 'Sign', Username: 'any', EventSource: 'kms.amazonaws.com' },
+      { EventName: 'CreateKey' },
+    ]);
+    const other = 'AttributeKey=EventName,AttributeValue=Sign';
+    expect(await refused(...lookUp, other)).toContain('(InvalidLookupAttributesException)');
+  });
+
   it('refuses a signing key in a custom key store, as AWS does', async () => {
     const message = await refused(
       'kms',

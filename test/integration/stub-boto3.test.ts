@@ -18,7 +18,11 @@ interface Report {
 }
 
 /** As boto3 calls the services. */
-const services: Readonly<Record<string, string>> = { TrentService: 'kms', BaldrApiService: 'cloudhsmv2' };
+const services: Readonly<Record<string, string>> = {
+  TrentService: 'kms',
+  BaldrApiService: 'cloudhsmv2',
+  CloudTrail_20131101: 'cloudtrail',
+};
 
 describe.skipIf(unavailable !== undefined)(`the stub used by boto3${orWhyNot}`, () => {
   let stub: StubForClients;

@@ -29,6 +29,7 @@ export async function startStubForClients(settings: StubSettings = {}): Promise<
       AWS_PAGER: '',
       AWS_ENDPOINT_URL_KMS: stub.endpoint,
       AWS_ENDPOINT_URL_CLOUDHSM_V2: stub.endpoint,
+      AWS_ENDPOINT_URL_CLOUDTRAIL: stub.endpoint,
       PYTHONDONTWRITEBYTECODE: '1',
     },
     async stop() {

@@ -52,9 +52,11 @@ def client(service, **options):
 
 kms = client("kms")
 cloudhsm = client("cloudhsmv2")
+cloudtrail = client("cloudtrail")
 # Sends what boto3 would not: too long, too short, of no such kind.
 careless = client("kms", parameter_validation=False)
 careless_cloudhsm = client("cloudhsmv2", parameter_validation=False)
+careless_cloudtrail = client("cloudtrail", parameter_validation=False)
 errors = kms.exceptions
 
 
@@ -434,6 +436,35 @@ class Boto3(unittest.TestCase):
         admin("faults", faults=[{"operation": "BaldrApiService.DescribeBackups", "code": "CloudHsmInternalFailureException"}])
         self.refused(cloudhsm.exceptions.CloudHsmInternalFailureException, cloudhsm.describe_backups)
 
+
+    def test_events_are_looked_up_page_by_page(self):
+        key = signing_key("ECC_NIST_P256")
+        for _ in range(3):
+            kms.sign(KeyId=key, Message=MESSAGE, SigningAlgorithm="ECDSA_SHA_256")
+        of_key = [{"AttributeKey": "ResourceName", "AttributeValue": key}]
+        pages = list(
+            cloudtrail.get_paginator("lookup_events").paginate(
+                LookupAttributes=of_key, PaginationConfig={"PageSize": 2}
+            )
+        )
+        self.assertEqual([len(page["Events"]) for page in pages], [2, 2])
+        events = [event for page in pages for event in page["Events"]]
+        self.assertEqual([event["EventName"] for event in events], ["Sign", "Sign", "Sign", "CreateKey"])
+        record = json.loads(events[0]["CloudTrailEvent"])
+        self.assertEqual(record["requestParameters"], {"keyId": key, "signingAlgorithm": "ECDSA_SHA_256"})
+        self.assertEqual(record["userIdentity"]["arn"], "arn:aws:iam::000000000000:user/any")
+        self.assertEqual(record["resources"][0]["ARN"], key)
+        self.assertEqual(cloudtrail.lookup_events(EventCategory="insight")["Events"], [])
+        token = cloudtrail.lookup_events(MaxResults=1)["NextToken"]
+        errors = cloudtrail.exceptions
+        for error, input in (
+            (errors.InvalidNextTokenException, {"MaxResults": 2, "NextToken": token}),
+            (errors.InvalidMaxResultsException, {"MaxResults": 51}),
+            (errors.InvalidLookupAttributesException, {"LookupAttributes": of_key * 2}),
+            (errors.InvalidTimeRangeException, {"StartTime": 2, "EndTime": 1}),
+            (errors.InvalidEventCategoryException, {"EventCategory": "other"}),
+        ):
+            self.refused(error, careless_cloudtrail.lookup_events, **input)
 
     def test_the_check_against_the_model_sees_what_is_wrong(self):
         model = kms.meta.service_model.operation_model("DescribeKey")

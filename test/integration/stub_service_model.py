@@ -17,7 +17,7 @@ COMMON_ERRORS = {
 }
 
 definitions = {
-    service: botocore.session.get_session().get_service_data(service)["shapes"] for service in ("kms", "cloudhsmv2")
+    service: botocore.session.get_session().get_service_data(service)["shapes"] for service in ("kms", "cloudhsmv2", "cloudtrail")
 }
 
 def against_operation(model, status, body):

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { metricsIn } from '../../local/embedded/embedded-metrics.ts';
 import { Canaries } from '../../shared/breaker/canaries.ts';
-import { type Canary, decide, needsCanary, nothingIssues, type Step } from '../../shared/breaker/decide.ts';
+import {
+  type Canary,
+  decide,
+  needsCanary,
+  nothingIssues,
+  probeFor,
+  probesOf,
+  type Step,
+} from '../../shared/breaker/decide.ts';
 import { type Mapping, mappingChanges } from '../../shared/breaker/mappings.ts';
 import { SignerPausedError, waitOf } from '../../shared/breaker/paused.ts';
 import {
@@ -13,7 +22,7 @@ import {
   readBreaker,
   transitions,
 } from '../../shared/breaker/record.ts';
-import { breakerAnnouncement, breakerMetrics, measureBreakers } from '../../shared/breaker/tell.ts';
+import { breakerAnnouncement, breakerMetrics, measureBreakers, transitionLine } from '../../shared/breaker/tell.ts';
 import type { SigningCanary } from '../../shared/cluster/observation.ts';
 
 const start = Date.parse('2026-11-22T12:00:00Z');
@@ -29,6 +38,10 @@ const open = record({ state: 'open', reason: 'SIGNER_UNAVAILABLE', detail: 'CKR_
 const held = record({ state: 'open', held: true, reason: 'OPERATOR' });
 const halfOpen = record({ state: 'half-open', probesLeft: 2 });
 const exhausted = record({ state: 'half-open', probesLeft: 0 });
+const resumed = record({ state: 'half-open', probesLeft: 1, triedBy: 'operator', reason: 'OPERATOR' });
+const resumedAndTried = record({ ...resumed, probesLeft: 0, probedAt: start });
+const unaided = record({ state: 'half-open', probesLeft: 0, triedBy: 'gate', probedAt: start });
+const second = 1_000;
 const closed = record({ state: 'closed' });
 
 describe('the table of transitions', () => {
@@ -65,6 +78,12 @@ describe('a record', () => {
       expect(issuerOfBreakerKey(other)).toBeUndefined();
   });
 
+  it('that is none is named', () => {
+    expect(() => readBreaker('devices', { state: { S: 'open' } })).toThrow(
+      'The row #breaker#devices is none of a breaker: A stored row has no number attribute "revision".',
+    );
+  });
+
   it('in a state that this code does not know is open', () => {
     expect(readBreaker('devices', { state: { S: 'ajar' }, revision: { N: '7' } })).toMatchObject({ state: 'open' });
   });
@@ -89,11 +108,50 @@ describe('decide', () => {
     [exhausted, 'unknown', true, 0, 'give-probes'],
     [exhausted, 'fails', true, 0, 'open'],
     [exhausted, 'signs', false, 0, 'close'],
+    [{ ...exhausted, triedBy: 'check-signer', probedAt: start }, 'signs', true, second, 'give-probes'],
+    // Whom an operator lets try, and who tries by itself, is not overruled by the canary.
+    [resumed, 'fails', true, 0, 'leave'],
+    [resumed, 'fails', false, 60 * minute, 'leave'],
+    [resumed, 'unknown', true, 60 * minute, 'leave'],
+    [resumed, 'signs', false, 0, 'close'],
+    [resumedAndTried, 'fails', true, 89 * second, 'leave'],
+    [resumedAndTried, 'signs', true, 89 * second, 'leave'],
+    [unaided, 'fails', true, 89 * second, 'leave'],
+    [unaided, 'unknown', false, 89 * second, 'leave'],
+    // A probe that has said nothing for so long says nothing any more.
+    [resumedAndTried, 'fails', true, 90 * second, 'open'],
+    [resumedAndTried, 'unknown', true, 90 * second, 'give-probes'],
+    [resumedAndTried, 'signs', false, 90 * second, 'close'],
+    [unaided, 'fails', true, 90 * second, 'open'],
+    [unaided, 'signs', true, 90 * second, 'give-probes'],
+    // After a refused PIN one batch at a time.
+    [{ ...resumedAndTried, reason: 'SIGNER_PIN_REFUSED' }, 'signs', true, 89 * second, 'leave'],
+    [{ ...resumedAndTried, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 90 * second, 'give-probes'],
     // The canary's PIN says nothing of the issuer's.
     [{ ...halfOpen, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'leave'],
     [{ ...exhausted, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'give-probes'],
   ])('%o, %s, waiting %s, after %i ms: %5$s', (breaker, canary, waits, lasted, step) => {
     expect(decide(breaker, canary, waits, start + lasted)).toBe(step);
+  });
+
+  it('gives one probe where the probe decides, and three where the canary let them try', () => {
+    expect([open, exhausted, resumedAndTried, unaided].map(probesOf)).toEqual([3, 3, 1, 1]);
+    expect(probesOf({ ...exhausted, reason: 'SIGNER_PIN_REFUSED' })).toBe(1);
+  });
+
+  it.each<[BreakerRecord, number, ReturnType<typeof probeFor>]>([
+    [halfOpen, 0, 'given'],
+    [halfOpen, 60 * minute, 'given'],
+    [exhausted, 15 * minute, undefined],
+    [exhausted, 15 * minute + 1, 'unaided'],
+    [{ ...exhausted, probedAt: start + minute }, 16 * minute, undefined],
+    [{ ...exhausted, probedAt: start + minute }, 16 * minute + 1, 'unaided'],
+    [open, 15 * minute, undefined],
+    [open, 15 * minute + 1, 'unaided'],
+    [held, 600 * minute, undefined],
+    [closed, 600 * minute, undefined],
+  ])('a batch that meets %o after %i ms has a probe: %s', (breaker, lasted, probe) => {
+    expect(probeFor(breaker, start + lasted)).toBe(probe);
   });
 
   it('asks no canary while all is well, or an operator holds it', () => {
@@ -180,20 +238,24 @@ describe('what is told', () => {
     expect(breakerAnnouncement('devices', { ...event, from: 'half-open', to: 'closed' })).not.toHaveProperty('cure');
   });
 
-  it('is counted, and the gauges are told even when they are 0', () => {
-    const values = (...all: Parameters<typeof measureBreakers>) =>
-      measureBreakers(...all).map(({ name, value }) => [name, value]);
-    expect(values([closed], [])).toEqual([
-      [breakerMetrics.open, 0],
-      [breakerMetrics.held, 0],
+  it('is counted by a line of the log, whichever it is', () => {
+    const counted = (['closed', 'open', 'half-open'] as const).flatMap((to) =>
+      metricsIn(transitionLine('prod', breakerAnnouncement('devices', { ...event, to }), start)),
+    );
+    const common = { namespace: 'Mintmark/prod', dimensions: { Stage: 'prod' }, timestamp: start, unit: 'Count' };
+    expect(counted).toEqual([
+      { ...common, name: breakerMetrics.closed, value: 1 },
+      { ...common, name: breakerMetrics.opened, value: 1 },
+      { ...common, name: breakerMetrics.halfOpened, value: 1 },
     ]);
-    const told = [{ type: 'breaker.opened' }, { type: 'breaker.opened' }, { type: 'breaker.closed' }] as const;
-    expect(values([open, held, halfOpen, closed], told)).toEqual([
-      [breakerMetrics.open, 3],
-      [breakerMetrics.held, 1],
-      [breakerMetrics.opened, 2],
-      [breakerMetrics.closed, 1],
-    ]);
+  });
+
+  it('in gauges is told even when they are 0, and what cannot be read counts as open', () => {
+    const values = (...all: Parameters<typeof measureBreakers>) => measureBreakers(...all).map(({ value }) => value);
+    expect(measureBreakers([closed], 0).map(({ name }) => name)).toEqual([breakerMetrics.open, breakerMetrics.held]);
+    expect(values([closed], 0)).toEqual([0, 0]);
+    expect(values([open, held, halfOpen, closed], 0)).toEqual([3, 1]);
+    expect(values([closed], 1)).toEqual([1, 0]);
   });
 });
 
@@ -255,6 +317,7 @@ describe('canaries', () => {
     [failed('SIGNER_DEADLINE'), 'fails'],
     [failed('PIN_UNSEAL_FAILED'), 'fails'],
     // The canary's own trouble says nothing of the CA's key.
+    [failed('PIN_UNSEAL_REFUSED'), 'unknown'],
     [failed('SIGNER_PIN_REFUSED'), 'unknown'],
     [failed('SIGNER_MISCONFIGURED'), 'unknown'],
   ])('%o of the HSM: %s', async (answer, verdict) => {

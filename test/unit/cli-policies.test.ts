@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { type AttributeValue, ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { LambdaClient } from '@aws-sdk/client-lambda';
@@ -46,6 +47,7 @@ const uses: Readonly<Record<string, { readonly policy: string; readonly args: re
   'queue pause': { policy: 'OperatorPolicy', args: [[]] },
   'queue resume': { policy: 'OperatorPolicy', args: [[]] },
   health: { policy: 'OperatorPolicy', args: [[]] },
+  'audit signatures': { policy: 'OperatorPolicy', args: [[], ['--issuer', 'devices', '--until', '2026-11-22T12:00Z']] },
 };
 
 const { tables, ...others } = targetOf({ stage: 'test' }, {});
@@ -60,6 +62,8 @@ const resources: Readonly<Record<string, string>> = {
   [others.redriveQueue]: 'RedriveQueue',
   [others.checkClusterFunction]: 'CheckClusterLambdaFunction',
   [others.checkSignerFunction]: 'CheckSignerLambdaFunction',
+  [others.issueFunction]: 'IssueLambdaFunction',
+  [others.reconcileFunction]: 'ReconcileLambdaFunction',
 };
 
 interface Input {
@@ -103,6 +107,7 @@ const issuer: Item = {
   state: { S: 'active' },
   certificate: { B: ca.issuer.certificate },
   chain: { L: [{ B: ca.root }] },
+  signerUri: { S: 'awskms:key-id=12345678-1234-1234-1234-123456789012' },
 };
 
 const rowsIn: Readonly<Record<string, Item>> = {
@@ -142,6 +147,8 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
   InvokeCommand: () => ({ Payload: Buffer.from('{"findings":[]}') }),
   ListEventSourceMappingsCommand: () => ({ EventSourceMappings: [] }),
   GetMetricDataCommand: () => ({ MetricDataResults: [] }),
+  GetFunctionConfigurationCommand: ({ FunctionName }) => ({ Role: `arn:aws:iam::000000000000:role/${FunctionName}` }),
+  LookupEventsCommand: () => ({ Events: [] }),
 };
 
 /** The IAM action that authorises a call, where it is not the call's own name (Service Authorization Reference). */
@@ -187,6 +194,7 @@ async function permissions(module: CommandModule, args: readonly string[]): Prom
       sqs: client('sqs', new SQSClient(where)),
       lambda: client('lambda', new LambdaClient(where)),
       cloudWatch: client('cloudwatch', new CloudWatchClient(where)),
+      cloudTrail: client('cloudtrail', new CloudTrailClient(where)),
     },
     isJson: true,
     stdout: stdout.resume(),

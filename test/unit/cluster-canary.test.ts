@@ -115,6 +115,7 @@ describe('the canary signer', () => {
   it.each([
     ['SIGNER_UNAVAILABLE', 2],
     ['PIN_UNSEAL_FAILED', 2],
+    ['PIN_UNSEAL_REFUSED', 2],
     ['SIGNER_PIN_REFUSED', 1],
   ] as const)('that could not be opened for %s is tried %i times in two looks', async (code, times) => {
     let opened = 0;
@@ -128,5 +129,69 @@ describe('the canary signer', () => {
     }
     expect(opened).toBe(times);
     await canarySigner.close();
+  });
+
+  it('sends a refused PIN again after an hour, and then after twice as long, until it is right', async () => {
+    const hour = 3_600_000;
+    let now = Date.UTC(2026, 10, 22);
+    let failure: MintmarkError | undefined = new MintmarkError('SIGNER_PIN_REFUSED', 'Why.');
+    const attempts: number[] = [];
+    const begun = now;
+    const openSigner = (): Promise<Signer> => {
+      attempts.push((now - begun) / hour);
+      if (failure !== undefined) return Promise.reject(failure);
+      return Promise.resolve(wrongSigner);
+    };
+    const wrongSigner: Signer = {
+      uri: record.signerUri,
+      scheme: { algorithm: 'ecdsa', hash: 'sha256' },
+      publicKey: pair.publicKey,
+      sign: async () => [{ signature: Uint8Array.of(1) }],
+      close: async () => undefined,
+    };
+    const canarySigner = new CanarySigner({ openSigner, stage: 'test', now: () => now });
+    const lookFor = async (hours: number) => {
+      for (let minutes = 0; minutes < hours * 60; minutes += 5) {
+        await canarySigner.sign(record, 0);
+        now += 5 * 60_000;
+      }
+    };
+    await lookFor(8);
+    expect(attempts).toEqual([0, 1, 3, 7]);
+
+    // What is no answer to the PIN counts neither as a refusal nor as a success.
+    failure = new MintmarkError('SIGNER_UNAVAILABLE', 'Why.');
+    await lookFor(7);
+    failure = new MintmarkError('SIGNER_PIN_REFUSED', 'Why.');
+    await canarySigner.sign(record, 0);
+    expect(attempts).toEqual([0, 1, 3, 7, 15]);
+    now += 5 * 60_000;
+    failure = new MintmarkError('SIGNER_UNAVAILABLE', 'Why.');
+    now += 16 * hour;
+    await canarySigner.sign(record, 0);
+    await canarySigner.sign(record, 0);
+    expect(attempts).toHaveLength(7);
+    failure = new MintmarkError('SIGNER_PIN_REFUSED', 'Why.');
+    await canarySigner.sign(record, 0);
+    await lookFor(31);
+    expect(attempts).toHaveLength(8);
+
+    // The password was set to the sealed one.
+    failure = undefined;
+    await lookFor(2);
+    expect(attempts).toHaveLength(9);
+    expect(await canarySigner.sign(record, 0)).toEqual({ outcome: 'wrong' });
+    expect(attempts).toHaveLength(9);
+  });
+
+  it('tries another envelope at once, also one of the same PIN', async () => {
+    let opened = 0;
+    const openSigner = (): Promise<Signer> => {
+      opened += 1;
+      return Promise.reject(new MintmarkError('SIGNER_PIN_REFUSED', 'Why.'));
+    };
+    const canarySigner = new CanarySigner({ openSigner, stage: 'test', now: clock() });
+    for (const octet of [1, 2, 2, 3]) await canarySigner.sign({ ...record, sealedPin: Uint8Array.of(octet) }, 0);
+    expect(opened).toBe(3);
   });
 });

@@ -42,7 +42,7 @@ describe('a line in the embedded metric format', () => {
     });
   });
 
-  it('of signatures says which issuer, and is read as four metrics', () => {
+  it('of signatures says which issuer; is read as four metrics of the stage, and two of the issuer', () => {
     const line = signatureLine('issue', 'prod', counts, now);
     expect(JSON.parse(line)).toMatchObject({ message: 'signed', service: 'issue', issuerId: 'devices' });
     const common = { namespace: 'Mintmark/prod', dimensions: { Stage: 'prod' }, timestamp: now, unit: 'Count' };
@@ -51,8 +51,13 @@ describe('a line in the embedded metric format', () => {
       { ...common, name: 'CertificatesStored', value: 7 },
       { ...common, name: 'SignaturesRepeated', value: 2 },
       { ...common, name: 'SignaturesWrong', value: 1 },
+      ...[
+        { ...common, name: 'SignaturesMade', value: 10 },
+        { ...common, name: 'SignaturesRepeated', value: 2 },
+      ].map((metric) => ({ ...metric, dimensions: { Stage: 'prod', Issuer: 'devices' } })),
     ]);
-    expect(metricsIn(line).map(({ name, value }) => [name, value])).toEqual(
+    const ofStage = metricsIn(line).filter(({ dimensions }) => !('Issuer' in dimensions));
+    expect(ofStage.map(({ name, value }) => [name, value])).toEqual(
       measureSignatures(counts).map(({ name, value }) => [name, value]),
     );
   });
@@ -78,6 +83,7 @@ describe('the metrics in a line of a log', () => {
       'CertificatesStored',
       'SignaturesRepeated',
       'SignaturesWrong',
+      'SignaturesRepeated',
     ]);
   });
 });

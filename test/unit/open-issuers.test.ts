@@ -129,6 +129,32 @@ describe('OpenIssuers', () => {
     expect(opened).toHaveLength(1);
   });
 
+  it('sends a refused PIN again when it is told to, once for all who ask meanwhile, and then not', async () => {
+    const attempts = () => opened.length + refusals;
+    let refusals = 0;
+    const refuse = () => {
+      failures.push(new MintmarkError('SIGNER_PIN_REFUSED', 'The PIN is wrong.'));
+      refusals++;
+    };
+    refuse();
+    await expect(open()).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    refuse();
+    const asked = await Promise.allSettled([
+      issuers.openNow('devices', deadline, 'is-sent-again'),
+      issuers.openNow('devices', deadline, 'stays-refused'),
+      open(),
+    ]);
+    expect(asked.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+    expect(failures).toEqual([]);
+    await expect(open()).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    expect(attempts()).toBe(2);
+    const repaired = await issuers.openNow('devices', deadline, 'is-sent-again');
+    expect(await open()).toBe(repaired);
+    expect(attempts()).toBe(3);
+    // What is open stays open.
+    expect(await issuers.openNow('devices', deadline, 'is-sent-again')).toBe(repaired);
+  });
+
   it('closes what is open, and nothing else', async () => {
     await open();
     await issuers.close();

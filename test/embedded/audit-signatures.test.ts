@@ -1,0 +1,142 @@
+import { randomBytes } from 'node:crypto';
+import { KMSClient, SignCommand } from '@aws-sdk/client-kms';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { EmbeddedCloud } from '../../local/embedded/cloud.ts';
+import { startEmbeddedLocalCloud } from '../../local/embedded-cloud.ts';
+import type { Cloud, LocalCloud } from '../../local/local-cloud.ts';
+import { Issuers } from '../../shared/ledger/index.ts';
+import { parseAwsKmsUri } from '../../shared/signer/index.ts';
+import { generateEcKey } from '../fixtures/csr/make.ts';
+import { CloudUnderTest } from '../support/cloud-under-test.ts';
+import { makePemCsr } from '../support/embedded-openssl.ts';
+import { MintmarkCommand } from '../support/mintmark-command.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const key = generateEcKey('P-256');
+const folder = temporaryFolder('audit-signatures');
+
+let cloud: CloudUnderTest<LocalCloud<EmbeddedCloud & Cloud>>;
+let issuers: Issuers;
+/** Of the CA's key. */
+let keyId: string;
+
+const mintmark = new MintmarkCommand(() => ({ HOME: folder, ...cloud.local.cloud.environment }));
+
+/** The issuing function's role, as the local cloud calls it. */
+const issuing = 'arn:aws:sts::000000000000:assumed-role/LOCALISSUE/LOCALISSUE';
+
+beforeAll(async () => {
+  const signing = { signer: 'awskms', allowAsymmetric: false } as const;
+  cloud = new CloudUnderTest(await startEmbeddedLocalCloud({ signing, onFunctionLog: () => undefined }));
+  issuers = new Issuers(cloud.local.clients.dynamoDB, cloud.local.cloud.resources['IssuersTable']?.ref ?? '');
+  keyId = parseAwsKmsUri((await issuers.read('devices'))?.signerUri ?? '').keyId;
+  for (const name of ['one', 'two', 'three']) {
+    const deviceId = await cloud.newDevice(name);
+    await cloud.request({ deviceId, requestId: 'r', csr: makePemCsr(key, deviceId) });
+    await cloud.issued({ deviceId, requestId: 'r' });
+  }
+  // The function's log is read after its row was written.
+  const counted = () =>
+    cloud.local.cloud.metrics.filter(
+      ({ name, dimensions }) => name === 'SignaturesMade' && dimensions['Issuer'] === 'devices',
+    );
+  await cloud.until(() => counted().reduce((sum, { value }) => sum + value, 0) === 3, 'three signatures counted');
+});
+afterAll(() => cloud?.stop());
+
+/** Until now: the local CloudTrail is not late. */
+const audit = async (...args: readonly string[]) => {
+  const until = new Date().toISOString();
+  return mintmark.run(['audit', 'signatures', '--until', until, ...args]);
+};
+const auditJson = async (...args: readonly string[]) => {
+  const { code, stdout } = await audit('--json', ...args);
+  return { code, value: JSON.parse(stdout) as unknown };
+};
+
+/** kms:Sign with the CA's key, by whoever has this access key. */
+async function sign(accessKeyId: string, digest: Uint8Array): Promise<void> {
+  const { AWS_ENDPOINT_URL_KMS: endpoint = '', AWS_REGION: region = '' } = cloud.local.cloud.environment;
+  const kms = new KMSClient({ endpoint, region, credentials: { accessKeyId, secretAccessKey: 'any' } });
+  const how = { MessageType: 'DIGEST', SigningAlgorithm: 'ECDSA_SHA_256' } as const;
+  await kms.send(new SignCommand({ KeyId: keyId, Message: digest, ...how })).finally(() => kms.destroy());
+}
+
+it('every signature is the issuing function’s, counted, and in a certificate', async () => {
+  const { code, value } = await auditJson();
+  expect(value).toMatchObject({
+    stage: 'local',
+    critical: 0,
+    notes: 0,
+    issuers: [
+      {
+        issuerId: 'devices',
+        keyId,
+        signed: 3,
+        callers: [{ caller: issuing, expected: true, signed: 3, refused: 0 }],
+        counted: 3,
+        repeated: 0,
+        issued: 3,
+        unfinished: 0,
+        findings: [],
+      },
+    ],
+  });
+  expect(code).toBe(0);
+});
+
+it('of a key in CloudHSM it says that nobody at AWS records signatures', async () => {
+  const devices = await issuers.read('devices');
+  if (devices === undefined) throw new Error('There is no issuer.');
+  const signerUri = 'pkcs11:token=hsm;object=gateways;type=private';
+  await issuers.add({ ...devices, issuerId: 'gateways', signerUri, state: 'retired' });
+  const ended = await audit('--issuer', 'gateways');
+  expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining("CloudHSM's audit logs record logins") });
+  expect(ended.stdout).toMatch(/^gateways +CloudHSM +unknown +0 +0 +0 +0$/m);
+  expect((await auditJson('--issuer', 'gateways')).value).toMatchObject({
+    issuers: [{ issuerId: 'gateways', keyId: null, signed: null, callers: null }],
+  });
+});
+
+it('a call that gave no signature is no signature', async () => {
+  await expect(sign('LOCALCLUMSY', randomBytes(20))).rejects.toMatchObject({ name: 'ValidationException' });
+  const { code, value } = await auditJson();
+  expect(value).toMatchObject({
+    critical: 0,
+    notes: 1,
+    issuers: [{ signed: 3, findings: [{ code: 'UNEXPECTED_CALLER_REFUSED', severity: 'note' }] }],
+  });
+  expect(code).toBe(0);
+});
+
+it('whoever else signs with the CA key is named, and the exit code is 1', async () => {
+  await sign('LOCALINTRUDER', randomBytes(32));
+  const ended = await audit();
+  expect(ended.code).toBe(1);
+  const name = 'arn:aws:iam::000000000000:user/LOCALINTRUDER';
+  expect(ended.stdout).toContain(`critical: devices: ${name} signed once with the CA key`);
+  expect(ended.stdout).toMatch(new RegExp(`^${name} +unexpected +1 +0$`, 'm'));
+  expect(ended.stdout).toMatch(/^1 critical, 1 note in stage local from \S+ until \S+$/m);
+  expect(ended.stderr).toContain('5 calls of kms:Sign read from CloudTrail');
+  expect(ended.stderr).toContain('may not have everything of the last 15 minutes yet');
+  // By default it ends before that, 15 minutes ago.
+  expect(await mintmark.json('audit', 'signatures')).toMatchObject({ code: 0, value: { issuers: [{ signed: 0 }] } });
+});
+
+it('says what is wrong with how it is used', async () => {
+  const wrong: readonly (readonly [args: readonly string[], sentence: string])[] = [
+    [['--since', '2999-01-01'], '2999-01-01T00:00:00Z is not yet.'],
+    [['--since', '2020-01-01'], 'is more than 90 days ago'],
+    [['--since', '2026-02-30'], 'A time is written as in'],
+    [['--issuer', 'nobody'], 'There is no issuer nobody. The issuers are: devices, gateways.'],
+  ];
+  await Promise.all(
+    wrong.map(async ([args, sentence]) =>
+      expect(await mintmark.run(['audit', 'signatures', ...args])).toMatchObject({
+        code: 2,
+        stdout: '',
+        stderr: expect.stringContaining(sentence),
+      }),
+    ),
+  );
+});
