@@ -144,6 +144,18 @@ export const errorKinds = {
     disposition: 'reject-final',
     cure: 'Generate a new key pair; this public key is not a valid one for its algorithm.',
   },
+  KEY_WEAK: {
+    disposition: 'reject-final',
+    cure: 'The private key can be computed from this public one: mend or replace what generated it, which made other keys too, then generate a new key pair.',
+  },
+  KEY_ROCA: {
+    disposition: 'reject-final',
+    cure: "An Infineon chip with CVE-2017-15361 made the key: update the chip's firmware or generate the key pair outside of it. A new key pair of the same firmware is as weak.",
+  },
+  KEY_BELONGS_TO_ISSUER: {
+    disposition: 'reject-final',
+    cure: "Generate a key pair for the device; the issuing CA's own signs certificates and nothing else. Find out who made a CSR with it.",
+  },
 
   // Policy.
   NAME_NOT_ALLOWED: {

@@ -4,13 +4,14 @@ import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
+import { refuseIssuersKey } from './key-checks/issuer-key.ts';
 import { type LintedTbsCertificate, lint } from './lint.ts';
 import { type GrantedNames, grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import { verifyProofOfPossession } from './proof-of-possession.ts';
-import { checkPublicKey } from './public-key.ts';
+import { checkPublicKey, readPublicKey } from './public-key.ts';
 import { deviceRefusal } from './registration.ts';
 import { resume } from './resume.ts';
 import { type Outcomes, settleAll } from './settle.ts';
@@ -146,7 +147,10 @@ function examine({ csr, device, identity, profile }: AuthorisedRequest): Granted
   };
 }
 
-/** The TBS of a new attempt. */
+/**
+ * The TBS of a new attempt.
+ * @throws MintmarkError KEY_BELONGS_TO_ISSUER, ISSUER_EXPIRES_TOO_SOON, LINT_FAILED
+ */
 function toBeSigned(
   authority: Authority,
   profile: Profile,
@@ -154,6 +158,7 @@ function toBeSigned(
   issuer: OpenIssuer,
 ): LintedTbsCertificate {
   const { certificate, issuerId } = issuer.tbsIssuer;
+  refuseIssuersKey(readPublicKey(granted.subjectPublicKeyInfo), certificate.publicKey);
   const { notBefore, notAfter } = validityOf(profile, certificate.notBefore, authority.now());
   if (notAfter > certificate.notAfter) {
     const end = new Date(certificate.notAfter).toISOString();

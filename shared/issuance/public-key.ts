@@ -1,5 +1,6 @@
 import { DerError, DerReader, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
+import { checkRsaModulus } from './key-checks/rsa-modulus.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 
 export type CurveName = 'P-256' | 'P-384' | 'P-521';
@@ -60,7 +61,10 @@ const curves: readonly (readonly [oid: string, curve: Curve])[] = [
 const curvesByIdentifier = new Map(curves);
 const curvesByName = new Map(curves.map(([, curve]) => [curve.name, curve]));
 
-/** FIPS 186-5 appendix A.1.1 begins at 65537 too; what lies above 2^32 only makes verifying slow. */
+/**
+ * FIPS 186-5 appendix A.1.1 and the recommendation of CA/Browser Forum Baseline Requirements section 6.1.6 begin at 65537
+ * too; what lies above 2^32 only makes verifying slow. Boulder takes 65537 alone.
+ */
 const smallestExponent = 65537n;
 const largestExponent = 2n ** 32n - 1n;
 
@@ -211,7 +215,7 @@ export function describePublicKey(key: PublicKey): string {
  * Whether the policy allows the key, and whether it is one: what costs nothing first, so that an attacker's key is
  * sorted out by its size before any arithmetic is done with it.
  * @throws MintmarkError KEY_ALGORITHM_NOT_ALLOWED, KEY_CURVE_NOT_ALLOWED, KEY_TOO_SMALL, KEY_TOO_LARGE,
- *   KEY_EXPONENT_NOT_ALLOWED, KEY_INVALID
+ *   KEY_EXPONENT_NOT_ALLOWED, KEY_INVALID, KEY_WEAK, KEY_ROCA
  */
 export function checkPublicKey(key: PublicKey, policy: KeyPolicy): void {
   switch (key.kind) {
@@ -270,6 +274,7 @@ function checkRsaNumbers(modulus: Uint8Array, exponent: bigint): void {
   if (exponent > largestExponent) throw exponentNotAllowed('is above 2^32 - 1');
   if (exponent % 2n === 0n) throw exponentNotAllowed(`is ${exponent}, an even number`);
   if (((modulus.at(-1) ?? 0) & 1) === 0) throw invalid('The RSA modulus is even.');
+  checkRsaModulus(unsigned(modulus));
 }
 
 /**
