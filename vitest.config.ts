@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/integration/longest-first.ts';
 
 /** Tests that share the machine with others. */
-const fast = (name: string) => ({
+const fast = (name: string, over: { readonly isolate?: boolean } = {}) => ({
   extends: true as const,
-  test: { name, include: [`test/${name}/**/*.test.ts`] },
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...over },
 });
 
 export default defineConfig({
@@ -12,13 +13,17 @@ export default defineConfig({
     // All of the machine; vitest leaves one core out, which on a machine of two is half.
     maxWorkers: '100%',
     globalSetup: ['test/end-with-parent.ts'],
+    setupFiles: ['test/tidy-up.ts'],
     reporters: ['default', './test/reporter.ts'],
     testTimeout: 30_000,
+    sequence: { sequencer: LongestFirst },
     projects: [
-      fast('unit'),
+      // Functions of their arguments: their files share the processes and what is loaded, which is most of what each costs.
+      fast('unit', { isolate: false }),
       fast('property'),
       fast('contract'),
-      // The tools themselves, run as processes: lint, the build, set-up's watch over its parent, the last line.
+      // The tools themselves, run as processes: lint, the build, set-up's watch over its parent, the last line. And what
+      // stands in for a module, or for the whole process's.
       fast('tooling'),
       {
         extends: true,
@@ -50,10 +55,10 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           globalSetup: ['test/build-functions.ts', 'test/integration/set-up.ts'],
-          // After all others. Each file waits for its own LocalStack's alarms and queues most of the time, so one more of
-          // them than cores.
+          // After all others. Each file waits for its own LocalStack's alarms and queues half of the time, so twice as many
+          // of them as cores. longest-first.ts says in which order.
           sequence: { groupOrder: 2 },
-          maxWorkers: 3,
+          maxWorkers: 4,
           testTimeout: 180_000,
           hookTimeout: 300_000,
         },

@@ -57,8 +57,15 @@ async function runServerless(
   signal?.throwIfAborted();
   const child = spawn(process.execPath, ['--import', endWithParent, serverless, ...args], {
     cwd,
-    // The user's own AWS profile and serverless's own account are not for this.
-    env: { PATH: process.env.PATH, HOME: cwd, ...environment, SLS_NOTIFICATIONS_MODE: 'off' },
+    env: {
+      // The user's own AWS profile and serverless's own account are not for this.
+      PATH: process.env.PATH,
+      HOME: cwd,
+      ...environment,
+      SLS_NOTIFICATIONS_MODE: 'off',
+      // Milliseconds between two looks at what CloudFormation does, of which a deployment waits for the last: 5000 by itself.
+      SLS_AWS_MONITORING_FREQUENCY: '1000',
+    },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const kill = () => child.kill('SIGKILL');

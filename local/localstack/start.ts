@@ -213,6 +213,8 @@ export function sharedVariables(port: number): Record<string, string> {
     GATEWAY_LISTEN: `127.0.0.1:${port}`,
     // LocalStack's default server listens on all addresses, whatever GATEWAY_LISTEN says.
     GATEWAY_SERVER: 'hypercorn',
+    // Seconds. A mapping whose queue was empty would look again only after up to ten; AWS's look all the time.
+    LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC: '1',
     LAMBDA_RUNTIME_EXECUTOR: 'process',
     // Queue URLs with a host that needs no name server.
     LOCALSTACK_HOST: `127.0.0.1:${port}`,

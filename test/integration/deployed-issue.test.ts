@@ -14,7 +14,7 @@ import { bodyOf, type TestRequest } from '../support/cloud-under-test.ts';
 import { makePemCsr, verifyChain } from '../support/embedded-openssl.ts';
 import { MintmarkCommand } from '../support/mintmark-command.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
-import { DeployedCloud } from './deployed-fixture.ts';
+import { DeployedCloud, todayAndYesterday } from './deployed-fixture.ts';
 import { hasProc, orNoProc, orWhyNot, processesWith, unavailable } from './localstack-fixture.ts';
 
 const command = fileURLToPath(new URL('../../local/setup/mintmark.mjs', import.meta.url));
@@ -161,11 +161,15 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     expect(new Set(made.map(({ digest }) => digest)).size).toBe(1);
   });
 
+  /** What has killed its function every time, and is a row in failures. */
+  let killed: { readonly request: TestRequest; readonly messageId: string } | undefined;
+
   it('a function that dies every time: the dead-letter queue, and from there a row in failures', async () => {
     const request = await newRequest('kills');
     cloud.faults({ fault: 'crash-before-sign', count: -1 });
     const messageId = await cloud.request(request);
-    const failure = await cloud.failure(messageId, 60_000);
+    const failure = await cloud.failure(messageId, 120_000);
+    killed = { request, messageId };
     cloud.faults();
     expect(failure).toMatchObject({ failureClass: 'crashed', code: 'MESSAGE_KILLED_FUNCTION' });
     // LocalStack writes JSON anew before a function gets it.
@@ -178,11 +182,10 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     expectGood((await cloud.issued(next)).certificate);
   });
 
-  it('a failure is redriven by the command; one that kills its function again is a dead letter that names the first', async () => {
-    const request = await newRequest('redriven');
+  it('that failure is redriven by the command; it kills its function again: a dead letter that names the first', async () => {
+    if (killed === undefined) throw new Error('No request has killed its function.');
+    const { request, messageId } = killed;
     cloud.faults({ fault: 'crash-before-sign', count: -1 });
-    const messageId = await cloud.request(request);
-    await cloud.failure(messageId, 120_000);
     const redrive = async (id: string): Promise<string> => {
       const child = spawn(process.execPath, [command, 'failures', 'redrive', id, '--json'], {
         env: { PATH: process.env['PATH'], AWS_EC2_METADATA_DISABLED: 'true', ...cloud.local.cloud.environment },
@@ -193,11 +196,10 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
       return redriven[0]?.redrivenAs ?? '';
     };
     const again = await redrive(messageId);
-    const { failedAt } = await cloud.failure(again, 120_000);
+    await cloud.failure(again, 120_000);
     const records = new FailureRecords(cloud.local.clients.dynamoDB, cloud.ref('FailuresTable'));
-    const days = [failedAt, failedAt - 86_400_000].map((time) => new Date(time).toISOString().slice(0, 10));
     // SQS alone says that the dead letter is one of the redrive queue: DeadLetterQueueSourceArn.
-    expect(await records.get([again], days)).toMatchObject([
+    expect(await records.get([again], todayAndYesterday())).toMatchObject([
       { code: 'MESSAGE_KILLED_FUNCTION', originalMessageId: messageId, redriveCount: 1 },
     ]);
     cloud.faults();
