@@ -27,6 +27,12 @@ const threshold = [/^\d{1,9}(\.\d+)?$/, 'a number'];
 /** PutRetentionPolicy (CloudWatch Logs API reference) */
 const retentionDays = '1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653';
 
+/** @type {[Form, string]} */
+const roles = [
+  /^arn:[^:]+:iam::\d{12}:role\/[^,\s]+(,arn:[^:]+:iam::\d{12}:role\/[^,\s]+)*$/,
+  `${list} roles' ARNs`,
+];
+
 /** What a value must look like: a mistake here would else be found in the middle of a deployment, or never. */
 const forms = /** @type {Record<string, [Form, string]>} */ ({
   prefix,
@@ -40,10 +46,8 @@ const forms = /** @type {Record<string, [Form, string]>} */ ({
     /^arn:[^:]+:kms:[^:]+:\d{12}:key\/[^/,]+(,arn:[^:]+:kms:[^:]+:\d{12}:key\/[^/,]+)*$/,
     `${list} KMS keys' ARNs`,
   ],
-  redriveRoleArns: [
-    /^arn:[^:]+:iam::\d{12}:role\/[^,\s]+(,arn:[^:]+:iam::\d{12}:role\/[^,\s]+)*$/,
-    `${list} roles' ARNs`,
-  ],
+  redriveRoleArns: roles,
+  deployRoleArns: roles,
   architecture: [/^(arm64|x86_64)$/, 'arm64 or x86_64'],
   visibilityTimeout: count,
   maxReceiveCount: count,

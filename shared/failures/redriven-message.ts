@@ -50,15 +50,16 @@ const sendable = (text: string): string =>
 /**
  * The sender of a message as the issue function gets it. Any producer may put any attribute on a message of the requests
  * queue; those of the redrive queue are believed, since only who may redrive can send to it (deploy/policies.yml). Which
- * queue a record is of is said by Lambda, not by the message.
+ * queue a record is of, and who sent it, is said by the event: by Lambda, when its poller calls, and by whoever else may
+ * invoke the function, which nobody should (docs/deploying.md, "Who is believed").
  */
 export const senderOf = (record: DeliveredRecord, redriveQueueArn: string): AttestedSender =>
   attestedSender(record, record.eventSourceARN === redriveQueueArn);
 
 /**
  * The sender of a dead letter. SQS itself says which queue it moved it from: DeadLetterQueueSourceArn cannot be sent, as
- * AWSTraceHeader is the only system attribute that can (Amazon SQS API reference, SendMessage). Where an emulator does
- * not say it, the message is taken for whoever sent it last.
+ * AWSTraceHeader is the only system attribute that can (Amazon SQS API reference, SendMessage); what holds of the event of
+ * `senderOf` holds here. Where an emulator does not say it, the message is taken for whoever sent it last.
  */
 export const deadLetterSenderOf = (record: DeliveredRecord, redriveQueueArn: string): AttestedSender =>
   attestedSender(record, record.attributes.DeadLetterQueueSourceArn === redriveQueueArn);

@@ -288,7 +288,7 @@ describe('the roles', () => {
 
   it('have a wildcard for resource only where AWS has no resource level', () => {
     const withoutResourceLevel =
-      /^(ec2:\w*(NetworkInterface|Subnet|PrivateIpAddress)\w*|cloudhsm:Describe\w+|kms:DescribeCustomKeyStores|lambda:ListEventSourceMappings|cloudwatch:(Get|Put)MetricData)$/;
+      /^(ec2:\w*(NetworkInterface|Subnet|PrivateIpAddress)\w*|cloudhsm:Describe\w+|kms:DescribeCustomKeyStores|lambda:ListEventSourceMappings|cloudtrail:LookupEvents|cloudwatch:(Get|Put)MetricData)$/;
     const wild = grants(prod).filter(
       ({ statement: { Effect, Resource: resource } }) => Effect === 'Allow' && JSON.stringify(resource).includes('*'),
     );

@@ -10,24 +10,10 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
 import { FailureStates } from '../../shared/ledger/failure-states.ts';
+import { holds, statementsIn } from '../support/iam-policy.ts';
 
 const deploy = join(project, 'deploy');
 const read = (file: string): unknown => parse(readFileSync(join(deploy, file), 'utf8'));
-
-interface Statement {
-  readonly Sid: string;
-  readonly Effect: 'Allow' | 'Deny';
-  readonly Action: string | readonly string[];
-  readonly Resource: unknown;
-  readonly Condition?: unknown;
-}
-
-/** Every statement of every policy in a file. */
-function statementsIn(value: unknown): Statement[] {
-  if (typeof value !== 'object' || value === null) return [];
-  const own = 'Effect' in value && 'Action' in value ? [value as Statement] : [];
-  return [...own, ...Object.values(value).flatMap(statementsIn)];
-}
 
 const policy = statementsIn(read('redrive.yml'));
 const granted = (service: string) =>
@@ -110,6 +96,57 @@ describe('the redrive queue', () => {
         { ArnNotLike: { 'aws:PrincipalArn': { 'Fn::Split': [',', '${param:redriveRoleArns}'] } } },
         { Ref: 'AWS::NoValue' },
       ],
+    });
+  });
+
+  describe('where deployRoleArns names who deploys', () => {
+    const { Resources: policies } = read('policies.yml') as {
+      Resources: { RedriveQueuePolicy: { Properties: { PolicyDocument: { Statement: Record<string, unknown>[] } } } };
+    };
+    const { Statement: statements } = policies.RedriveQueuePolicy.Properties.PolicyDocument;
+    const [[name, yes, no] = []] = statements.flatMap((each) =>
+      'Fn::If' in each ? [each['Fn::If'] as [string, object, object]] : [],
+    );
+    const deployer = 'arn:aws:iam::111122223333:role/deploy';
+    const resolve = (value: object) => {
+      expect(value).toEqual({ 'Fn::Split': [',', '${param:deployRoleArns}'] });
+      return [deployer, 'arn:aws:iam::111122223333:role/pipelines/deploy-too'];
+    };
+    const [denial] = statementsIn(yes);
+    const isDenied = (action: string, ...principal: string[]) =>
+      [denial?.Action].flat().includes(action) &&
+      holds(denial?.Condition, principal.length === 0 ? {} : { 'aws:PrincipalArn': principal }, resolve);
+
+    // Each of them ends what keeps others from sending, or what the queue is fed from; a queue that is made again under
+    // its name has no policy.
+    const changes = ['SetQueueAttributes', 'AddPermission', 'RemovePermission', 'DeleteQueue'].map(
+      (each) => `sqs:${each}`,
+    );
+
+    it.each(changes)('refuses %s to everybody else', (action) => {
+      expect(denial).toMatchObject({
+        Effect: 'Deny',
+        Principal: '*',
+        Resource: { 'Fn::GetAtt': ['RedriveQueue', 'Arn'] },
+      });
+      expect(isDenied(action, 'arn:aws:iam::111122223333:role/administrator')).toBe(true);
+      expect(isDenied(action, 'arn:aws:iam::111122223333:user/somebody')).toBe(true);
+      expect(isDenied(action)).toBe(true);
+    });
+
+    it('leaves a deployment what CloudFormation does for it', () => {
+      expect(changes.map((action) => [isDenied(action, deployer), isDenied(action, `${deployer}er`)])).toEqual(
+        changes.map(() => [false, true]),
+      );
+    });
+
+    it('refuses no change where none is named, or no deployment could ever change the queue again', () => {
+      expect(name).toBe('HasDeployRoles');
+      expect(no).toEqual({ Ref: 'AWS::NoValue' });
+      const { Conditions: conditions } = read('policies.yml') as { Conditions: Record<string, unknown> };
+      expect(conditions['HasDeployRoles']).toEqual({
+        'Fn::Not': [{ 'Fn::Equals': ['${param:deployRoleArns}', ''] }],
+      });
     });
   });
 });

@@ -174,6 +174,7 @@ describe('deploy/preconditions.cjs', () => {
     ['cloudFrontDistributionArn', 'E1EXAMPLE'],
     ['issuerKeyArns', `${given.sealingKeyArn}, ${given.sealingKeyArn}`],
     ['redriveRoleArns', 'arn:aws:iam::111122223333:user/someone'],
+    ['deployRoleArns', 'arn:aws:sts::111122223333:assumed-role/deploy/pipeline'],
     ['architecture', 'amd64'],
     ['prefix', ''],
     ['prefix', 'mint mark'],
@@ -321,6 +322,21 @@ const prefixes: Readonly<Record<string, string>> = {
   sqs: 'sqs',
 };
 
+/** What a bundle takes from AWS clients, at its start or when it is used: names as they are imported, and the client's. */
+function importsOf(text: string): [names: string, client: string][] {
+  const atStart = [...text.matchAll(/import \{([^}]*)\} from "@aws-sdk\/client-([\w-]+)"/g)];
+  const loaders = [...text.matchAll(/(\w+) = \(\) => import\("@aws-sdk\/client-([\w-]+)"\)/g)];
+  const whenUsed = loaders.flatMap(([, loader = '', client = '']) =>
+    [...text.matchAll(new RegExp(`\\{([^{}]*)\\} = await ${loader}\\(\\)`, 'g'))].map(([, names = '']) => [
+      '',
+      names,
+      client,
+    ]),
+  );
+  expect(loaders).toHaveLength(text.split(' import("@aws-sdk/').length - 1);
+  return [...atStart, ...whenUsed].map(([, names = '', client = '']) => [names, client]);
+}
+
 /** Every AWS action that the bundle of a module, which holds only what it can reach, has a command for. */
 async function actionsOf(path: string): Promise<Set<string>> {
   const { outputFiles } = await bundle({
@@ -334,8 +350,8 @@ async function actionsOf(path: string): Promise<Set<string>> {
   });
   const actions = new Set<string>();
   for (const { text } of outputFiles) {
-    for (const [, names = '', client = ''] of text.matchAll(/import \{([^}]*)\} from "@aws-sdk\/client-([\w-]+)"/g)) {
-      for (const [, name = '', alias = name] of names.matchAll(/(\w+)(?: as (\w+))?/g)) {
+    for (const [names, client] of importsOf(text)) {
+      for (const [, name = '', alias = name] of names.matchAll(/(\w+)(?:(?: as |: )(\w+))?/g)) {
         if (!text.includes(`${alias}(`)) continue;
         const command = /^(?:paginate(?<paginated>\w+)|(?<one>\w+)Command)$/.exec(name)?.groups;
         if (command === undefined) continue;

@@ -1,0 +1,161 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { type LambdaClient, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { project } from '../../local/setup/machine.mjs';
+import { changeMapping } from '../../shared/breaker/mappings.ts';
+import { type ErrorCode, errorKinds, failureClassOf } from '../../shared/errors.ts';
+import { Failures } from '../../shared/ledger/index.ts';
+import { holds, type RequestContext, type Statement, statementsIn } from '../support/iam-policy.ts';
+
+/** What the functions' roles allow within a table or a mapping, beyond which one: the conditions of their statements. */
+
+type Resources = Record<string, { readonly Type: string }>;
+const deploy = join(project, 'deploy');
+const files = readdirSync(deploy).filter((file) => file.endsWith('.yml'));
+const resources: Resources = Object.assign(
+  {},
+  ...files.map((file) => {
+    const read = parse(readFileSync(join(deploy, file), 'utf8'), { merge: true }) as { Resources?: Resources };
+    return read.Resources ?? {};
+  }),
+);
+
+/** `Fn::GetAtt` as CloudFormation writes it in short: IssueLambdaFunction.Arn. */
+const resolve = (value: object): string[] => {
+  const attribute = (value as { 'Fn::GetAtt'?: readonly [string, string] })['Fn::GetAtt'];
+  if (attribute === undefined) throw new Error(`Not known here: ${JSON.stringify(value)}`);
+  return [attribute.join('.')];
+};
+
+const concerns = ({ Resource: resource }: Statement, id: string) => JSON.stringify(resource ?? '').includes(`"${id}`);
+
+function isAllowed(role: string, action: string, resource: string, context: RequestContext): boolean {
+  const statements = statementsIn(resources[role]).filter(
+    (statement) => [statement.Action].flat().includes(action) && concerns(statement, resource),
+  );
+  expect(statements.map(({ Effect }) => Effect)).toEqual(['Allow']);
+  return statements.some(({ Condition }) => holds(Condition, context, resolve));
+}
+
+describe('who writes what into the failures table, whose rows a redrive believes', () => {
+  const codes = Object.keys(errorKinds) as ErrorCode[];
+
+  /** The partition keys that are written and read when a failure, or a first error, is recorded. */
+  async function keysOf(use: (failures: Failures) => Promise<void>) {
+    const [written, read]: [string[], string[]] = [[], []];
+    const send = async (command: object) => {
+      const isWrite = command instanceof UpdateItemCommand;
+      if (!isWrite && !(command instanceof GetItemCommand)) throw new Error('Neither a write nor a read of one item');
+      (isWrite ? written : read).push(command.input.Key?.['classDay']?.S ?? '');
+      return {};
+    };
+    await use(new Failures({ send } as unknown as DynamoDBClient, 'failures'));
+    return { written, read };
+  }
+
+  const recording = (code: ErrorCode) =>
+    keysOf((failures) =>
+      failures.record({ code, detail: '', messageId: 'm', sender: 's', body: '', tries: 1, sentAt: 0, failedAt: 0 }),
+    );
+
+  const mayWrite = (role: string, key: string) =>
+    isAllowed(role, 'dynamodb:UpdateItem', 'FailuresTable', { 'dynamodb:LeadingKeys': [key] });
+  const mayRead = (role: string, key: string) =>
+    isAllowed(role, 'dynamodb:GetItem', 'FailuresTable', { 'dynamodb:LeadingKeys': [key] });
+
+  it.each([
+    ['RecordFailureRole', (code: ErrorCode) => failureClassOf(code) === 'crashed'],
+    ['IssueRole', (code: ErrorCode) => failureClassOf(code) !== 'crashed'],
+  ] as const)('lets the %s record the classes that its function records, and no other', async (role, isOwn) => {
+    expect(codes.filter(isOwn)).not.toEqual([]);
+    for (const code of codes) {
+      const { written, read } = await recording(code);
+      expect(
+        written.map((key) => mayWrite(role, key)),
+        code,
+      ).toEqual([isOwn(code)]);
+      expect(
+        read.map((key) => mayRead(role, key)),
+        code,
+      ).toEqual([true]);
+    }
+  });
+
+  it('lets first errors be kept by the issue function alone, and failures be read by neither', async () => {
+    const { written } = await keysOf((failures) => failures.keepFirstError('m', { code: '', detail: '', at: 0 }));
+    expect(written.map((key) => [mayWrite('IssueRole', key), mayWrite('RecordFailureRole', key)])).toEqual([
+      [true, false],
+    ]);
+    for (const role of ['IssueRole', 'RecordFailureRole']) expect(mayRead(role, 'crashed#1970-01-01')).toBe(false);
+  });
+
+  it('lets nobody else write there but whoever redrives, who marks rows', () => {
+    const writing = Object.entries(resources).flatMap(([id, resource]) =>
+      resource.Type.startsWith('AWS::IAM::') &&
+      statementsIn(resource).some(
+        (each) => concerns(each, 'FailuresTable') && /Update|Put|Write|Delete|Partiql/i.test(String(each.Action)),
+      )
+        ? [id]
+        : [],
+    );
+    expect(writing.toSorted()).toEqual(['IssueRole', 'RecordFailureRole', 'RedrivePolicy']);
+  });
+});
+
+describe('functions that believe the event on who sent a message', () => {
+  it('are called by nobody whom a policy lets, but by Lambda', () => {
+    const callable = Object.values(resources)
+      .flatMap(statementsIn)
+      .filter((each) => /lambda:(\*|Invoke)/.test(String(each.Action)))
+      .map(({ Resource }) => [Resource].flat().flatMap((each) => resolve(each as object)));
+    expect(callable).toEqual([['CheckClusterLambdaFunction.Arn', 'CheckSignerLambdaFunction.Arn']]);
+    expect(Object.values(resources).filter(({ Type }) => Type === 'AWS::Lambda::Permission')).toEqual([]);
+  });
+});
+
+describe('a condition on partition keys', () => {
+  const conditions = Object.entries(resources).flatMap(([id, resource]) =>
+    statementsIn(resource)
+      .filter(({ Condition }) => JSON.stringify(Condition ?? {}).includes('dynamodb:LeadingKeys'))
+      .map(({ Sid, Condition }) => [`${id} ${Sid}`, Condition] as const),
+  );
+
+  // ForAllValues is true of no values at all (IAM user guide, "Multivalued context keys").
+  it.each(conditions)('allows nothing where the request names none: %s', (_, condition) => {
+    expect(holds(condition, {}, resolve)).toBe(false);
+  });
+
+  it('is there', () => expect(conditions.length).toBeGreaterThan(5));
+});
+
+describe('the CheckSignerRole', () => {
+  const mayUpdate = (context: RequestContext) =>
+    isAllowed('CheckSignerRole', 'lambda:UpdateEventSourceMapping', 'Fn::Sub', context);
+
+  it('leaves the mappings at the function that they feed', () => {
+    expect(mayUpdate({ 'lambda:FunctionArn': ['IssueLambdaFunction.Arn'] })).toBe(true);
+    expect(mayUpdate({ 'lambda:FunctionArn': ['AnotherLambdaFunction.Arn'] })).toBe(false);
+  });
+
+  it('may pause and resume them, which names no function', async () => {
+    const sent: object[] = [];
+    const client = { send: async (command: object) => void sent.push(command) };
+    const options = {
+      lambda: client as unknown as LambdaClient,
+      dynamoDB: client as unknown as DynamoDBClient,
+      issuersTable: 'issuers',
+    };
+    const mapping = { uuid: 'uuid', eventSourceArn: '', state: 'Enabled' };
+    await changeMapping(options, { mapping, to: 'paused' });
+    await changeMapping(options, { mapping: { ...mapping, state: 'Disabled' }, to: 'resumed' });
+    const updates = sent.filter((command) => command instanceof UpdateEventSourceMappingCommand);
+    expect(updates.map(({ input }) => Object.keys(input))).toEqual([
+      ['UUID', 'Enabled'],
+      ['UUID', 'Enabled'],
+    ]);
+    expect(mayUpdate({})).toBe(true);
+  });
+});
