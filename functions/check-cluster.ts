@@ -1,6 +1,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import * as z from 'zod';
-import { makeCloudHSMV2Client, makeCloudWatchClient, makeDynamoDBClient, makeKMSClient } from '../shared/aws.ts';
+import { makeCloudWatchClient, makeDynamoDBClient, makeKMSClient } from '../shared/aws.ts';
+import { makeCloudHSMV2Client } from '../shared/aws-cloudhsm.ts';
 import {
   assess,
   CanarySigner,

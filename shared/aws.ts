@@ -1,4 +1,3 @@
-import { CloudHSMV2Client } from '@aws-sdk/client-cloudhsm-v2';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
@@ -13,9 +12,10 @@ import { SQSClient } from '@aws-sdk/client-sqs';
 const requestHandler = { connectionTimeout: 1_000, requestTimeout: 3_000, throwOnRequestTimeout: true };
 
 /**
- * Every AWS client is made here, but for one that a single command needs (aws-cloudtrail.ts). Where a client goes is decided as the AWS tools decide it: environment
- * (AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE>, AWS_REGION, credentials), shared config files, instance role.
- * An emulator is therefore nothing but an endpoint variable.
+ * Every AWS client is made here, but for two that take long to load and that hardly anything needs (aws-cloudhsm.ts,
+ * aws-cloudtrail.ts). Where a client goes is decided as the AWS tools decide it: environment (AWS_ENDPOINT_URL,
+ * AWS_ENDPOINT_URL_<SERVICE>, AWS_REGION, credentials), shared config files, instance role. An emulator is therefore
+ * nothing but an endpoint variable.
  */
 export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({ requestHandler });
 
@@ -31,9 +31,3 @@ export const makeSNSClient = (): SNSClient => new SNSClient({ requestHandler });
 
 /** Without `useQueueUrlAsEndpoint: false` the client calls the queue URL's host, which no emulator's name resolves to. */
 export const makeSQSClient = (): SQSClient => new SQSClient({ requestHandler, useQueueUrlAsEndpoint: false });
-
-/** The newest client-cloudhsm-v2 is older than endpoint variables, so it alone is handed its endpoint. */
-export function makeCloudHSMV2Client(environment: NodeJS.ProcessEnv = process.env): CloudHSMV2Client {
-  const endpoint = environment.AWS_ENDPOINT_URL_CLOUDHSM_V2 ?? environment.AWS_ENDPOINT_URL;
-  return new CloudHSMV2Client(endpoint === undefined ? {} : { endpoint });
-}

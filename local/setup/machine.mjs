@@ -12,6 +12,13 @@ export const userCache = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '
 /** Where set-up keeps what it made for this checkout: it goes when node_modules goes. */
 export const projectCache = join(project, 'node_modules', '.cache', 'mintmark');
 
+/**
+ * Where Node keeps what it compiled, and the JavaScript that it made of TypeScript, for the next process: loading the AWS
+ * clients anew costs more than most of what is then done with them. Where it may not write, Node does without; a variable
+ * that is set already wins.
+ */
+export const compileCache = { NODE_COMPILE_CACHE: join(projectCache, 'compiled') };
+
 /** A reason to stop that is the user's to mend: one sentence, which names the cure. */
 export class SetUpError extends Error {
   /** @param {string} sentence */

@@ -3,14 +3,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { runToEnd } from './children.mjs';
-import { project, SetUpError } from './machine.mjs';
+import { compileCache, project, SetUpError } from './machine.mjs';
 import { refuse } from './node-version.mjs';
 import { node24Program } from './node24.mjs';
 
 // The `mintmark` command (cli/main.ts), in the project's own Node 24 whatever Node this is. It sets nothing up: a command
 // that looks at production should not begin with a download.
 const program = nodeOrExit();
-process.exitCode = await runToEnd(program, [join(project, 'cli', 'main.ts'), ...process.argv.slice(2)]);
+process.exitCode = await runToEnd(program, [join(project, 'cli', 'main.ts'), ...process.argv.slice(2)], {
+  env: { ...compileCache, ...process.env },
+});
 
 function nodeOrExit() {
   try {

@@ -1,9 +1,7 @@
-import {
-  type CloudHSMV2Client,
-  type Backup as DescribedBackup,
-  type Cluster as DescribedCluster,
-  paginateDescribeBackups,
-  paginateDescribeClusters,
+import type {
+  CloudHSMV2Client,
+  Backup as DescribedBackup,
+  Cluster as DescribedCluster,
 } from '@aws-sdk/client-cloudhsm-v2';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { type CustomKeyStoresListEntry, type KMSClient, paginateDescribeCustomKeyStores } from '@aws-sdk/client-kms';
@@ -98,7 +96,11 @@ function withoutCanary(because: string): PartsOfCluster {
   };
 }
 
+/** Loaded when it is used: whoever has a client has loaded it, and whoever wants another part of this folder need not. */
+const cloudHsmV2 = () => import('@aws-sdk/client-cloudhsm-v2');
+
 async function describeCluster(client: CloudHSMV2Client, clusterId: string, signal: AbortSignal): Promise<Cluster> {
+  const { paginateDescribeClusters } = await cloudHsmV2();
   const pages = paginateDescribeClusters({ client }, { Filters: { clusterIds: [clusterId] } }, { abortSignal: signal });
   for (const { Clusters: clusters = [] } of await every(pages)) {
     const found = clusters.find(({ ClusterId }) => ClusterId === clusterId);
@@ -109,6 +111,7 @@ async function describeCluster(client: CloudHSMV2Client, clusterId: string, sign
 
 /** All pages, or an error: half of the backups would give a wrong newest one. */
 async function describeBackups(client: CloudHSMV2Client, clusterId: string, signal: AbortSignal): Promise<Backup[]> {
+  const { paginateDescribeBackups } = await cloudHsmV2();
   const pages = paginateDescribeBackups({ client }, { Filters: { clusterIds: [clusterId] } }, { abortSignal: signal });
   const backups = (await every(pages)).flatMap((page) => page.Backups ?? []);
   return backups.filter(({ ClusterId }) => ClusterId === clusterId).map(backupOf);

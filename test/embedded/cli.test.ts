@@ -270,14 +270,14 @@ describe('certificates', () => {
   });
 
   it('list: by device, expiry day, issuer and status, page by page with nothing lost or twice', async () => {
-    const made = [await issued('listed'), await issued('listed'), await issued('listed')];
-    const [{ deviceId } = { deviceId: '' }] = made;
+    const made = await Promise.all([issued('listed'), issued('listed'), issued('listed')]);
+    const [{ deviceId }] = made;
     const { value } = await json('certificates', 'list', '--device', deviceId);
     const [{ notAfter = '' } = {}] = (value as { certificates: { notAfter?: string }[] }).certificates;
     const day = notAfter.slice(0, 10);
 
     const selections = [[], ['--expires', day], ['--expires', day, '--issuer', 'devices', '--status', 'issued']];
-    for (const selection of selections) {
+    const inPages = async (selection: readonly string[]) => {
       const all = await serials(...selection, '--limit', '1000');
       expect(all.list).toEqual(expect.arrayContaining(made.map(({ serialNumber }) => serialNumber)));
       expect(all.cursor).toBeNull();
@@ -287,9 +287,13 @@ describe('certificates', () => {
       const second = await serials(...selection, '--limit', String(size), '--cursor', first.cursor ?? '');
       expect([...first.list, ...second.list]).toEqual(all.list);
       expect(second.cursor).toBeNull();
-    }
-    expect((await serials('--expires', '2001-01-01')).list).toEqual([]);
-    expect((await serials('--device', deviceId, '--status', 'rejected')).list).toEqual([]);
+    };
+    const without = async (...selection: readonly string[]) => expect((await serials(...selection)).list).toEqual([]);
+    await Promise.all([
+      ...selections.map(inPages),
+      without('--expires', '2001-01-01'),
+      without('--device', deviceId, '--status', 'rejected'),
+    ]);
   });
 
   async function serials(...args: readonly string[]) {
@@ -314,22 +318,26 @@ describe('certificates', () => {
   it('export: PEM, DER, JSON lines, CSV, one JSON value; into a file too', async () => {
     const { deviceId, serialNumber } = await issued('exported');
     const select = ['certificates', 'export', '--device', deviceId];
-    const pem = await run(select);
-    expect(new X509Certificate(pem.stdout).serialNumber.toLowerCase()).toBe(serialNumber);
     const path = join(folder, 'exported.der');
-    expect(await run([...select, '--format', 'der', '--out', path])).toMatchObject({ code: 0, stdout: '' });
+    const [pem, der, jsonl, csv, all, nobody] = await Promise.all([
+      run(select),
+      run([...select, '--format', 'der', '--out', path]),
+      run([...select, '--format', 'jsonl']),
+      run([...select, '--format', 'csv']),
+      json(...select),
+      json('certificates', 'export', '--device', 'nobody'),
+    ]);
+    expect(new X509Certificate(pem.stdout).serialNumber.toLowerCase()).toBe(serialNumber);
+    expect(der).toMatchObject({ code: 0, stdout: '' });
     expect(new X509Certificate(readFileSync(path)).serialNumber.toLowerCase()).toBe(serialNumber);
-    const lines = (await run([...select, '--format', 'jsonl'])).stdout.trimEnd().split('\n');
+    const lines = jsonl.stdout.trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([{ serialNumber, certificate: pem.stdout }]);
-    const [head, row, end] = (await run([...select, '--format', 'csv'])).stdout.split('\r\n');
+    const [head, row, end] = csv.stdout.split('\r\n');
     expect(head).toMatch(/^deviceId,requestId,state,serialNumber,/);
     expect(row).toContain(`,issued,${serialNumber},devices,`);
     expect(end).toBe('');
-    expect((await json(...select)).value).toMatchObject({ certificates: [{ serialNumber }] });
-    expect(await json('certificates', 'export', '--device', 'nobody')).toEqual({
-      code: 1,
-      value: { certificates: [] },
-    });
+    expect(all.value).toMatchObject({ certificates: [{ serialNumber }] });
+    expect(nobody).toEqual({ code: 1, value: { certificates: [] } });
     await issued('exported');
     expect(await run(['certificates', 'export', '--format', 'der'])).toMatchObject({ code: 2, stdout: '' });
   });
@@ -350,20 +358,20 @@ describe('failures', () => {
   it('list and show, without anything that a terminal acts upon', async () => {
     const messageId = await cloud.send(hostile);
     await cloud.failure(messageId);
-    const listed = await run(['failures', 'list', '--class', 'unreadable', '--code', 'MESSAGE_NOT_JSON']);
+    const [listed, shown, asJson, none] = await Promise.all([
+      run(['failures', 'list', '--class', 'unreadable', '--code', 'MESSAGE_NOT_JSON']),
+      run(['failures', 'show', messageId]),
+      run(['failures', 'show', messageId, '--json']),
+      json('failures', 'list', '--class', 'bug'),
+    ]);
     expect(listed.code).toBe(0);
     expect(listed.stdout).toContain(messageId);
-    const shown = await run(['failures', 'show', messageId]);
     expect(shown.code).toBe(0);
     expect(shown.stdout).toContain('hello ?31m ? world');
     expect(shown.stdout).toContain('what to do');
-    const asJson = await run(['failures', 'show', messageId, '--json']);
     expect(asJson.stdout).not.toMatch(/[\u0080-\u009f\u202e]/);
     expect(JSON.parse(asJson.stdout)).toMatchObject({ failure: { body: hostile, failureClass: 'unreadable' } });
-    expect(await json('failures', 'list', '--class', 'bug')).toMatchObject({
-      code: 0,
-      value: { failures: [], cursor: null },
-    });
+    expect(none).toMatchObject({ code: 0, value: { failures: [], cursor: null } });
   });
 
   it('show of what is not there: exit 1', async () => {
@@ -376,11 +384,10 @@ describe('health', () => {
     expect(await json('health')).toMatchObject({ code: 0, value: { stage: 'local', critical: 0 } });
     await cloud.drill('custom-key-store', { connectionState: 'DISCONNECTED' });
     try {
-      const ended = await run(['health']);
+      const [ended, { code, value }] = await Promise.all([run(['health']), json('health')]);
       expect(ended.code).toBe(1);
       expect(ended.stdout).toMatch(/^critical +key-store-state +/m);
       expect(ended.stdout).toContain('docs/runbook.md#key-store-state');
-      const { code, value } = await json('health');
       expect(code).toBe(1);
       const { findings } = value as { findings: unknown[] };
       expect(findings).toContainEqual(expect.objectContaining({ rule: 'key-store-state', severity: 'critical' }));
@@ -552,8 +559,10 @@ it('AWS_DEFAULT_REGION is a Region too', async () => {
 });
 
 it('help is on stdout and exit 0, without credentials or a stage', async () => {
-  for (const args of [['--help'], ['request', '--help'], ['certificates', '--help']]) {
-    const ended = await run(args, { AWS_ENDPOINT_URL: '', AWS_ACCESS_KEY_ID: '' });
+  const asked = [['--help'], ['request', '--help'], ['certificates', '--help']];
+  for (const ended of await Promise.all(
+    asked.map((args) => run(args, { AWS_ENDPOINT_URL: '', AWS_ACCESS_KEY_ID: '' })),
+  )) {
     expect(ended).toMatchObject({ code: 0, stderr: '' });
     expect(ended.stdout).toMatch(/^Usage: mintmark/);
   }

@@ -122,6 +122,7 @@ import { PublishCommand } from '@aws-sdk/client-sns';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { DescribeClustersCommand } from '@aws-sdk/client-cloudhsm-v2';
 import * as aws from ${JSON.stringify(new URL('../../shared/aws.ts', import.meta.url).href)};
+import { makeCloudHSMV2Client } from ${JSON.stringify(new URL('../../shared/aws-cloudhsm.ts', import.meta.url).href)};
 const { QUEUE_URL: QueueUrl, TOPIC_ARN: TopicArn, TABLE: TableName, BUCKET: Bucket } = process.env;
 export const handler = async () => {
   await aws.makeSQSClient().send(new SendMessageCommand({ QueueUrl, MessageBody: 'from a function' }));
@@ -129,7 +130,7 @@ export const handler = async () => {
   await aws.makeDynamoDBClient().send(new PutItemCommand({ TableName, Item: { id: { S: 'from a function' } } }));
   await new S3Client({ forcePathStyle: true }).send(new PutObjectCommand({ Bucket, Key: 'from/a-function', Body: 'object' }));
   const { KeyMetadata } = await aws.makeKMSClient().send(new DescribeKeyCommand({ KeyId: 'alias/seal' }));
-  const { Clusters } = await aws.makeCloudHSMV2Client().send(new DescribeClustersCommand({}));
+  const { Clusters } = await makeCloudHSMV2Client().send(new DescribeClustersCommand({}));
   console.log(JSON.stringify({ id: 'clients', keyId: KeyMetadata.KeyId, clusters: Clusters.length }));
 };`;
 

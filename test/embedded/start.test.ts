@@ -164,8 +164,8 @@ describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
 
   it('results that cannot be written: one sentence, before anything is started', async () => {
     const csr = csrFolder({ 'good.csr': makePemCsr(key, 'good') });
-    for (const place of [join(csr, 'good.csr'), join(csr, 'good.csr', 'out'), csr]) {
-      const started = folder.start('--csr', csr, '--out', place, '--exit');
+    const places = [join(csr, 'good.csr'), join(csr, 'good.csr', 'out'), csr];
+    for (const started of places.map((place) => folder.start('--csr', csr, '--out', place, '--exit'))) {
       expect(await started.exited).toEqual(exited(1));
       expect(started.errors).toMatch(/^The certificates [^\n]+ name (a|another) folder with --out\.\n$/);
       expect(started.output).toBe('');

@@ -91,7 +91,10 @@ esac
     const options = { cloud: 'localstack-docker', signer: 'pkcs11', allowAsymmetric: false } as const;
     const { start: startCloud } = chooseCloud(options as unknown as StartOptions);
     await expect(startCloud(new AbortController().signal)).rejects.toThrow('Not built.');
-    expect(said).toEqual([expect.stringMatching(/^DynamoDB Local, [^\n]* all addresses of this machine/)]);
+    expect(said).toEqual([
+      expect.stringMatching(/^DynamoDB Local, [^\n]* all addresses of this machine/),
+      'bundling the functions ...',
+    ]);
   });
 
   it('says what docker said, and what to do, when the container ends', async () => {
