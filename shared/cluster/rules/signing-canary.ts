@@ -1,4 +1,8 @@
+import type { ErrorCode } from '../../errors.ts';
 import type { Rule } from '../rule.ts';
+
+/** What is the key store's, or of the right to use it. */
+const unsealing: ReadonlySet<string> = new Set<ErrorCode>(['PIN_UNSEAL_FAILED', 'PIN_UNSEAL_REFUSED']);
 
 /**
  * A signature with the canary's own key, through the same library, network and HSMs as the CA's. "Slow" is far above
@@ -48,9 +52,7 @@ export const rule: Rule<'signingCanary'> = {
             threshold: 'a signature',
             sentence: `The canary could not sign, so the CA most likely cannot either: ${signingCanary.detail}`,
             // The HSM was never asked.
-            ...(signingCanary.code === 'PIN_UNSEAL_FAILED'
-              ? { duplicateOf: ['key-store-state', 'key-store-canary'] }
-              : {}),
+            ...(unsealing.has(signingCanary.code) ? { duplicateOf: ['key-store-state', 'key-store-canary'] } : {}),
           },
         ];
     }
