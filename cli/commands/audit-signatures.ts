@@ -1,12 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
+  type AuditedIssuer,
+  type AuditedKey,
   type CallerCount,
   CallerCounts,
+  type Counted,
   compare,
   deliveryTime,
-  type Evidence,
   type Finding,
-  IssuedCounts,
+  type FunctionRole,
+  type Issued,
+  IssuedRows,
+  issuersUnknown,
+  keysOf,
   lookUpSignEvents,
   lookupsPerSecond,
   type Period,
@@ -31,12 +37,31 @@ interface Options {
   readonly issuer?: string;
 }
 
-/** An issuer that is looked at. */
-interface Audited extends Evidence {
+/** What is known of one issuer. */
+interface AuditedRow {
   readonly issuerId: string;
   /** Of a key in KMS: its ARN, or its id alone. */
   readonly keyId: string | undefined;
+  readonly counted: Counted;
+  readonly issued: Issued;
+}
+
+/** A key that is looked at. */
+interface Audited {
+  /** Of each issuer that has it. */
+  readonly rows: readonly AuditedRow[];
+  /** undefined for a key in CloudHSM. */
+  readonly callers: readonly CallerCount[] | undefined;
   readonly findings: readonly Finding[];
+}
+
+/** Everything that was found. */
+interface Audit {
+  readonly keys: readonly Audited[];
+  /** Of no key. */
+  readonly findings: readonly Finding[];
+  /** Who was expected to sign with keys in KMS. */
+  readonly signing: readonly FunctionRole[];
 }
 
 /** Of a key in CloudHSM ("AWS CloudHSM audit log reference", AWS CloudHSM user guide). */
@@ -47,25 +72,30 @@ export const command = defineCommand<Options>({
   details: [
     'For a key in KMS, three records are laid side by side: the kms:Sign events in CloudTrail, by caller; what the functions',
     'counted; and the certificates in the issuance table, all of which is read. CloudTrail says who signed, with which key',
-    'and when, and not what. For a key in CloudHSM there is no such record at AWS, and the other two are compared. A day',
-    "unless --since says otherwise, until 15 minutes ago; CloudTrail's history goes back 90 days, and is read at fifty",
-    'signatures in half a second. Exit code 1 when something is critical: a caller that is none of the functions, more',
-    'signatures than requests explain, or more certificates than signatures.',
+    'and when, and not what. For a key in CloudHSM there is no such record at AWS, and the other two are compared. Each',
+    "certificate in the table, of whatever time, is verified with its issuer's public key. A day unless --since says",
+    "otherwise, until 15 minutes ago; CloudTrail's history goes back 90 days, and is read at fifty signatures in half a",
+    'second. Exit code 1 when something is critical: a caller that is none of the functions, more signatures than requests',
+    'explain, more certificates than signatures, or a row that no function of ours can have written.',
   ],
   declare: (command) =>
     command
       .option('--since <time>', 'from this time on, such as 2026-11-22 or 2026-11-22T14:30Z (UTC)', time)
       .option('--until <time>', 'until this time; without it, until 15 minutes ago', time)
-      .option('--issuer <id>', 'of this issuing CA; without it, of all that are active', notEmpty),
+      .option(
+        '--issuer <id>',
+        'of this issuing CA, and whichever has the same key; without it, of all, retired ones too',
+        notEmpty,
+      ),
   run: async (session, options) => {
     const now = session.now();
     const period = auditPeriodOf(options, now);
     if (period.to > now - deliveryTime) {
       session.note('CloudTrail and CloudWatch may not have everything of the last 15 minutes yet.');
     }
-    const issuers = await issuersOf(session, options.issuer);
-    const audited = await audit(session, issuers, period);
-    const findings = audited.flatMap((one) => one.findings);
+    const issuers = await readIssuers(session);
+    const audited = await audit(session, issuers, keysMeant(issuers, options.issuer), period, now);
+    const findings = [...audited.keys.flatMap((one) => one.findings), ...audited.findings];
     const critical = findings.filter(({ severity }) => severity === 'critical').length;
     const { stage } = session.target();
     const [from, until] = [shortTime(period.from), shortTime(period.to)];
@@ -78,45 +108,73 @@ export const command = defineCommand<Options>({
         until: isoTime(period.to),
         critical,
         notes,
-        issuers: audited.map(auditedJson),
+        expected: audited.signing.map(({ functionName, roleArn }) => ({ function: functionName, role: roleArn })),
+        issuers: audited.keys.flatMap(auditedJson),
+        findings: audited.findings,
       },
       lines: [
-        ...audited.flatMap(linesOf),
+        ...audited.keys.flatMap(linesOf),
+        ...audited.findings.map((finding) => lineOf(finding)),
+        ...(audited.findings.length > 0 ? [''] : []),
         `${critical} critical, ${notes} ${notes === 1 ? 'note' : 'notes'} in stage ${stage} from ${from} until ${until}`,
       ],
     };
   },
 });
 
-/** The active issuers, or the one that is named. @throws UsageError for one that is not there */
-async function issuersOf(session: Session, issuer: string | undefined): Promise<IssuerCertificates[]> {
+/** Every issuer, the active ones first. @throws UsageError for a row that does not say where its key is */
+async function readIssuers(session: Session): Promise<AuditedIssuer[]> {
   const issuers = await readIssuerCertificates(await session.clients.dynamoDB(), session.target().tables.issuers);
-  const meant = issuers.filter(({ issuerId, state }) =>
-    issuer === undefined ? state === 'active' : issuerId === issuer,
+  const rank = ({ state }: IssuerCertificates): number => (state === 'active' ? 0 : 1);
+  return issuers
+    .toSorted((one, other) => rank(one) - rank(other))
+    .map((issuer) => ({ issuerId: issuer.issuerId, certificate: issuer.certificate, keyId: keyIdOf(issuer) }));
+}
+
+/** Every key there is, or that of the issuer that is named. @throws UsageError for one that is not there */
+function keysMeant(issuers: readonly AuditedIssuer[], issuer: string | undefined): AuditedKey<AuditedIssuer>[] {
+  const meant = keysOf(issuers).filter(
+    ({ issuers: of }) => issuer === undefined || of.some(({ issuerId }) => issuerId === issuer),
   );
   if (meant.length > 0) return meant;
   const names = issuers.map(({ issuerId }) => issuerId).join(', ');
-  const message = issuer === undefined ? 'There is no active issuer.' : `There is no issuer ${issuer}.`;
+  const message = issuer === undefined ? 'There is no issuer.' : `There is no issuer ${issuer}.`;
   throw new UsageError(message, `The issuers are: ${names === '' ? 'none' : names}.`);
 }
 
-async function audit(session: Session, issuers: readonly IssuerCertificates[], period: Period): Promise<Audited[]> {
-  const { stage } = session.target();
-  const keyIds = new Map(issuers.map((issuer) => [issuer.issuerId, keyIdOf(issuer)]));
-  const inKms = new Set([...keyIds.values()].filter((keyId) => keyId !== undefined));
+async function audit(
+  session: Session,
+  all: readonly AuditedIssuer[],
+  keys: readonly AuditedKey<AuditedIssuer>[],
+  period: Period,
+  now: number,
+): Promise<Audit> {
+  const audited = keys.flatMap(({ issuers }) => issuers);
+  const issuerIds = audited.map(({ issuerId }) => issuerId);
   const cloudWatch = await session.clients.cloudWatch();
+  const inKms = keys.filter(({ isInKms }) => isInKms);
+  const { interrupted: signal } = session;
   // One after the other, the longest last: what cannot be read is known before hours are spent.
-  const counted = await readCounted(cloudWatch, stage, [...keyIds.keys()], period, session.interrupted);
-  const issued = await issuedIn(session, period);
-  const callers = await callersOf(session, [...inKms], period);
-  return [...keyIds].map(([issuerId, keyId]) => {
-    const evidence: Evidence = {
-      counted: counted.get(issuerId) ?? { made: 0, repeated: 0 },
-      issued: issued.of(issuerId),
-      callers: keyId === undefined ? undefined : callers.of(keyId),
-    };
-    return { issuerId, keyId, ...evidence, findings: compare(evidence) };
-  });
+  const signing = inKms.length === 0 ? [] : await rolesThatSign(session);
+  const counted = await readCounted(cloudWatch, session.target().stage, issuerIds, period, signal);
+  const known = all.map(({ issuerId }) => issuerId);
+  const issued = await readRows(session, new IssuedRows(audited, known, period, now));
+  const callers = await callersOf(session, inKms, signing, period);
+  return {
+    keys: keys.map((key): Audited => {
+      const rows = key.issuers.map(({ issuerId, keyId }) => ({
+        issuerId,
+        keyId,
+        counted: counted.get(issuerId) ?? { made: 0, repeated: 0 },
+        issued: issued.of(issuerId),
+      }));
+      const { isMultiRegion } = key;
+      const calling = key.isInKms ? callers.of(key.name) : undefined;
+      return { rows, callers: calling, findings: compare({ issuers: rows, callers: calling, isMultiRegion }) };
+    }),
+    findings: issuersUnknown(issued.ofNobody),
+    signing,
+  };
 }
 
 /** undefined for a key in CloudHSM. @throws UsageError for a row that does not say where its key is */
@@ -127,12 +185,26 @@ function keyIdOf({ issuerId, signerUri }: IssuerCertificates): string | undefine
   return isAwsKmsUri(signerUri) ? parseAwsKmsUri(signerUri).keyId : undefined;
 }
 
-async function callersOf(session: Session, keyIds: readonly string[], period: Period): Promise<CallerCounts> {
-  if (keyIds.length === 0) return new CallerCounts([], [], period);
+async function rolesThatSign(session: Session): Promise<FunctionRole[]> {
   const { issueFunction, reconcileFunction } = session.target();
+  const names = [issueFunction, reconcileFunction];
+  const signing = await readFunctionRoles(await session.clients.lambda(), names, session.interrupted);
+  session.note(
+    'Expected to sign are issue and reconcile with the roles that they have now: one that was swapped since is expected, and what was signed with the one before is not.',
+  );
+  return signing;
+}
+
+async function callersOf(
+  session: Session,
+  keys: readonly AuditedKey<AuditedIssuer>[],
+  signing: readonly FunctionRole[],
+  period: Period,
+): Promise<CallerCounts> {
+  const keyIds = new Map(keys.map(({ name, issuers }) => [name, issuers.flatMap(({ keyId }) => keyId ?? [])]));
+  const counts = new CallerCounts(keyIds, signing, period);
+  if (keys.length === 0) return counts;
   const { interrupted: signal } = session;
-  const roles = await readFunctionRoles(await session.clients.lambda(), [issueFunction, reconcileFunction], signal);
-  const counts = new CallerCounts(keyIds, roles, period);
   const wait = (milliseconds: number): Promise<void> => delay(milliseconds, undefined, { signal });
   const pace = paceOf(lookupsPerSecond, () => session.now(), wait);
   const pages = lookUpSignEvents(await session.clients.cloudTrail(), { period, pace, signal });
@@ -145,9 +217,8 @@ async function callersOf(session: Session, keyIds: readonly string[], period: Pe
   return counts;
 }
 
-async function issuedIn(session: Session, period: Period): Promise<IssuedCounts> {
+async function readRows(session: Session, issued: IssuedRows): Promise<IssuedRows> {
   const records = new IssuanceRecords(await session.clients.dynamoDB(), session.target().tables.issuance);
-  const issued = new IssuedCounts(period);
   const progress = new Told(session, 'rows read');
   // No index is by the time of issuance.
   for await (const { record } of interruptible(records.find({ by: 'nothing' }), session.interrupted)) {
@@ -180,49 +251,65 @@ class Told {
   }
 }
 
-/** One issuer as --json has it; scripts read it, so fields are added, never renamed. */
-const auditedJson = ({ issuerId, keyId, callers, counted, issued, findings }: Audited) => ({
-  issuerId,
-  keyId: keyId ?? null,
-  signed: callers === undefined ? null : signedOf(callers),
-  callers:
-    callers?.map(({ arn, isExpected, signed, refused }) => ({ caller: arn, expected: isExpected, signed, refused })) ??
-    null,
-  counted: counted.made,
-  repeated: counted.repeated,
-  issued: issued.certificates,
-  unfinished: issued.unfinished,
-  findings,
-});
+/**
+ * A key's issuers as --json has them; scripts read it, so fields are added, never renamed. What was signed, by whom, and
+ * what was found is of the key: of several issuers that have it, the first has what was found.
+ */
+const auditedJson = ({ rows, callers, findings }: Audited) =>
+  rows.map(({ issuerId, keyId, counted, issued }, index) => ({
+    issuerId,
+    keyId: keyId ?? null,
+    sameKey: rows.map(({ issuerId: of }) => of).filter((of) => of !== issuerId),
+    signed: callers === undefined ? null : signedOf(callers),
+    callers:
+      callers?.map(({ arn, functionArn, isExpected, signed, refused }) => ({
+        caller: arn,
+        function: functionArn ?? null,
+        expected: isExpected,
+        signed,
+        refused,
+      })) ?? null,
+    counted: counted.made,
+    repeated: counted.repeated,
+    issued: issued.certificates,
+    unfinished: issued.unfinished,
+    notVerified: issued.notVerified.count,
+    notDated: issued.notDated.count,
+    findings: index === 0 ? findings : [],
+  }));
 
-function linesOf({ issuerId, keyId, callers, counted, issued, findings }: Audited): string[] {
-  const rows = (callers ?? []).map(({ arn, isExpected, signed, refused }) => [
+function linesOf({ rows, callers, findings }: Audited): string[] {
+  const names = rows.map(({ issuerId }) => issuerId).join(', ');
+  const calling = (callers ?? []).map(({ arn, isExpected, signed, refused }) => [
     arn,
     isExpected ? 'issues' : 'unexpected',
     String(signed),
     String(refused),
   ]);
+  const signed = callers === undefined ? 'unknown' : String(signedOf(callers));
   return [
     ...table(
       ['ISSUER', 'KEY', 'SIGNED', 'COUNTED', 'REPEATED', 'ISSUED', 'UNFINISHED'],
-      [
-        [
-          issuerId,
-          keyId ?? 'CloudHSM',
-          callers === undefined ? 'unknown' : String(signedOf(callers)),
-          String(counted.made),
-          String(counted.repeated),
-          String(issued.certificates),
-          String(issued.unfinished),
-        ],
-      ],
+      rows.map(({ issuerId, keyId, counted, issued }) => [
+        issuerId,
+        keyId ?? 'CloudHSM',
+        signed,
+        String(counted.made),
+        String(counted.repeated),
+        String(issued.certificates),
+        String(issued.unfinished),
+      ]),
     ),
     '',
-    ...(rows.length === 0 ? [] : [...table(['CALLER', 'IS', 'SIGNED', 'REFUSED'], rows), '']),
-    ...(callers === undefined ? [`${issuerId}: ${notRecorded}`] : []),
-    ...findings.map(({ severity, code, sentence }) => `${severity}: ${issuerId}: ${sentence} (${code})`),
+    ...(rows.length === 1 ? [] : [`${names} have one key: SIGNED is of them together.`, '']),
+    ...(calling.length === 0 ? [] : [...table(['CALLER', 'IS', 'SIGNED', 'REFUSED'], calling), '']),
+    ...(callers === undefined ? [`${names}: ${notRecorded}`] : []),
+    ...findings.map((finding) => lineOf(finding, names)),
     ...(callers === undefined || findings.length > 0 ? [''] : []),
   ];
 }
+
+const lineOf = ({ severity, code, sentence }: Finding, names?: string): string =>
+  `${severity}: ${names === undefined ? '' : `${names}: `}${sentence} (${code})`;
 
 const signedOf = (callers: readonly CallerCount[]): number => callers.reduce((sum, { signed }) => sum + signed, 0);

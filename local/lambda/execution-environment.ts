@@ -36,8 +36,11 @@ const defaultInitLimit = 10_000;
  * invocation gets a new one.
  */
 export class ExecutionEnvironment {
-  /** Its session token: at AWS, too, every environment has credentials of its own, so a call tells who makes it. */
-  readonly id = randomUUID();
+  /**
+   * Its session token: at AWS, too, every environment has credentials of its own, so a call tells who makes it. What is
+   * before the colon is the name of the session (local/stub/cloudtrail/caller.ts), which Lambda calls as the function.
+   */
+  readonly id: string;
   readonly #configuration: FunctionConfiguration;
   readonly #surroundings: Surroundings;
   #runtime: RuntimeProcess | undefined;
@@ -45,6 +48,7 @@ export class ExecutionEnvironment {
   #lastPid: number | undefined;
 
   constructor(configuration: FunctionConfiguration, surroundings: Surroundings) {
+    this.id = `${configuration.functionName}:${randomUUID()}`;
     this.#configuration = configuration;
     this.#surroundings = surroundings;
   }

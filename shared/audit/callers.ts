@@ -1,12 +1,17 @@
+import type { FunctionRole } from './function-roles.ts';
 import { isWithin, type Period, settled } from './period.ts';
-import { isOfKey, type SignEvent } from './sign-event.ts';
+import { type Caller, isOfKey, type SignEvent } from './sign-event.ts';
 
 /** What one caller did with one key. */
 export interface CallerCount {
   /** As in CloudTrail. */
   readonly arn: string;
-  /** Whether it is a session of one of the roles that are to sign. */
+  /** Which Lambda function the credentials were issued to, where CloudTrail says so. */
+  readonly functionArn: string | undefined;
+  /** Whether it is one of the functions that are to sign, with the role that this function has now. */
   readonly isExpected: boolean;
+  /** Whether it has the role of one of them, if only that. */
+  readonly hasTheirRole: boolean;
   readonly signed: number;
   /** Those of them of which whatever follows is in the period, too. */
   readonly signedSettled: number;
@@ -16,35 +21,40 @@ export interface CallerCount {
 
 /** Counts events by key and caller, as they come: there may be more of them than memory. */
 export class CallerCounts {
-  readonly #keyIds: readonly string[];
-  readonly #expectedRoleArns: readonly string[];
+  readonly #keys: ReadonlyMap<string, readonly string[]>;
+  readonly #signing: readonly FunctionRole[];
   readonly #period: Period;
   readonly #counts = new Map<string, Map<string, CallerCount>>();
 
-  /** @param keyIds ARNs, or ids alone */
-  constructor(keyIds: readonly string[], expectedRoleArns: readonly string[], period: Period) {
-    this.#keyIds = keyIds;
-    this.#expectedRoleArns = expectedRoleArns;
+  /** @param keys by a name that `of` takes: what the key is called, by ARN or by its id alone; both are one key */
+  constructor(keys: ReadonlyMap<string, readonly string[]>, signing: readonly FunctionRole[], period: Period) {
+    this.#keys = keys;
+    this.#signing = signing;
     this.#period = period;
   }
 
   add(event: SignEvent): void {
     if (!isWithin(this.#period, event.at)) return;
-    for (const keyId of this.#keyIds) if (isOfKey(event, keyId)) this.#addTo(keyId, event);
+    for (const [key, keyIds] of this.#keys) {
+      if (keyIds.some((keyId) => isOfKey(event, keyId))) this.#addTo(key, event);
+    }
   }
 
-  #addTo(keyId: string, { caller, at, errorCode }: SignEvent): void {
-    const counts = this.#counts.get(keyId) ?? new Map<string, CallerCount>();
-    this.#counts.set(keyId, counts);
+  #addTo(key: string, { caller, at, errorCode }: SignEvent): void {
+    const counts = this.#counts.get(key) ?? new Map<string, CallerCount>();
+    this.#counts.set(key, counts);
     const isSignature = errorCode === undefined;
-    const earlier = counts.get(caller.arn) ?? {
+    const name = `${caller.arn} ${caller.functionArn ?? ''}`;
+    const earlier = counts.get(name) ?? {
       arn: caller.arn,
-      isExpected: caller.roleArn !== undefined && this.#expectedRoleArns.includes(caller.roleArn),
+      functionArn: caller.functionArn,
+      isExpected: this.#signing.some((one) => isSessionOf(caller, one)),
+      hasTheirRole: this.#signing.some(({ roleArn }) => roleArn === caller.roleArn),
       signed: 0,
       signedSettled: 0,
       refused: 0,
     };
-    counts.set(caller.arn, {
+    counts.set(name, {
       ...earlier,
       signed: earlier.signed + (isSignature ? 1 : 0),
       signedSettled: earlier.signedSettled + (isSignature && isWithin(settled(this.#period), at) ? 1 : 0),
@@ -53,9 +63,18 @@ export class CallerCounts {
   }
 
   /** Those who used the key, whoever did most of it first. */
-  of(keyId: string): CallerCount[] {
-    return [...(this.#counts.get(keyId)?.values() ?? [])].toSorted(
+  of(key: string): CallerCount[] {
+    return [...(this.#counts.get(key)?.values() ?? [])].toSorted(
       (one, other) => other.signed - one.signed || (one.arn < other.arn ? -1 : 1),
     );
   }
 }
+
+/**
+ * Lambda names the session after the function, so that another function with the same role is told apart; one of the
+ * same name in another Region is, where CloudTrail says whom the credentials were issued to.
+ */
+const isSessionOf = (caller: Caller, { functionName, functionArn, roleArn }: FunctionRole): boolean =>
+  caller.roleArn === roleArn &&
+  caller.sessionName === functionName &&
+  (caller.functionArn === undefined || caller.functionArn === functionArn);

@@ -1,18 +1,20 @@
 import type { CallerCount } from './callers.ts';
-import type { Counted } from './counted.ts';
-import type { Issued } from './issued.ts';
+import { type Counted, sumOfCounted } from './counted.ts';
+import { type Issued, sumOfIssued, type WrongRows } from './issued.ts';
 
-/** What is known of the signatures with one issuer's key in one period. */
+/** What is known of the signatures with one key in one period. */
 export interface Evidence {
-  readonly counted: Counted;
-  readonly issued: Issued;
+  /** Of each issuer that has the key. */
+  readonly issuers: readonly { readonly counted: Counted; readonly issued: Issued }[];
   /** Who signed, by CloudTrail; undefined for a key that CloudTrail knows nothing of: one in CloudHSM. */
   readonly callers: readonly CallerCount[] | undefined;
+  /** Whether it is a multi-Region key of KMS, of which CloudTrail was asked in one Region alone. */
+  readonly isMultiRegion: boolean;
 }
 
 /**
  * - `critical`: signatures that no request explains, or certificates that no signature explains.
- * - `note`: a difference that has a harmless cause that is known of.
+ * - `note`: a difference that has a harmless cause that is known of, or something that was not looked at.
  */
 export interface Finding {
   readonly code:
@@ -21,22 +23,39 @@ export interface Finding {
     | 'SIGNED_AGAIN'
     | 'COUNTED_NOT_SIGNED'
     | 'ISSUED_NOT_SIGNED'
-    | 'UNEXPECTED_CALLER_REFUSED';
+    | 'ISSUED_NOT_VERIFIED'
+    | 'ISSUED_NOT_DATED'
+    | 'ISSUER_UNKNOWN'
+    | 'UNEXPECTED_CALLER_REFUSED'
+    | 'OTHER_REGIONS_NOT_READ';
   readonly severity: 'critical' | 'note';
   readonly sentence: string;
 }
 
 /**
  * What does not add up. Nothing is found that only lies across an end of the period: of signatures those are compared of
- * which whatever follows would have been counted in it, and of certificates those that were signed in it. Pure.
+ * which whatever follows would have been counted in it, and of certificates those that were signed in it. Of certificates
+ * that do not verify, and of rows that are not dated, all there are, of whatever time. Pure.
  *
  * Of a signature that a function made and did not live to count there is a trace: its intent is signed again, and counted
  * as repeated, or it stays open, or is abandoned. As many as that may be uncounted and nothing is wrong. (A request that
  * AWS's client sent to KMS twice, since the first answer was lost, leaves none.)
  */
-export function compare(evidence: Evidence): Finding[] {
-  const { counted, issued, callers } = evidence;
-  if (callers === undefined) return issued.certificates > counted.made ? [issuedNotCounted(evidence)] : [];
+export function compare({ issuers, callers, isMultiRegion }: Evidence): Finding[] {
+  const counted = sumOfCounted(issuers.map((issuer) => issuer.counted));
+  const issued = sumOfIssued(issuers.map((issuer) => issuer.issued));
+  return [
+    ...compareCounts(counted, issued, callers),
+    ...notVerified(issued.notVerified),
+    ...notDated(issued.notDated),
+    ...(isMultiRegion ? [otherRegions] : []),
+  ];
+}
+
+function compareCounts(counted: Counted, issued: Issued, callers: readonly CallerCount[] | undefined): Finding[] {
+  if (callers === undefined) {
+    return issued.certificates > counted.made ? [issuedNotCounted(issued.certificates, counted.made)] : [];
+  }
   const unexpected = callers.filter(({ isExpected }) => !isExpected);
   const expected = callers.filter(({ isExpected }) => isExpected);
   const signed = sumOf(expected, ({ signed: each }) => each);
@@ -49,12 +68,47 @@ export function compare(evidence: Evidence): Finding[] {
   ];
 }
 
-function unexpectedCaller({ arn, signed, refused }: CallerCount): Finding[] {
+/** Issued rows of no issuer: there is no key to verify them with, and no period's counts have them. Pure. */
+export function issuersUnknown({ count, first }: WrongRows): Finding[] {
+  if (count === 0) return [];
+  const sentence = `${rows(count)} issued by an issuer that is not in the issuers table: ${named(count, first)}. The functions write no such row.`;
+  return [{ code: 'ISSUER_UNKNOWN', severity: 'critical', sentence }];
+}
+
+function notVerified({ count, first }: WrongRows): Finding[] {
+  if (count === 0) return [];
+  const sentence = `${rows(count)} issued without a certificate that this CA key signed for it: ${named(count, first)}. Somebody else wrote into the table, or the issuer's row has another key than it had then.`;
+  return [{ code: 'ISSUED_NOT_VERIFIED', severity: 'critical', sentence }];
+}
+
+function notDated({ count, first }: WrongRows): Finding[] {
+  if (count === 0) return [];
+  const sentence = `${rows(count)} issued at a time that cannot be, so that no period's count has it: ${named(count, first)}. Somebody else wrote into the table, or a function's clock is wrong.`;
+  return [{ code: 'ISSUED_NOT_DATED', severity: 'critical', sentence }];
+}
+
+const otherRegions: Finding = {
+  code: 'OTHER_REGIONS_NOT_READ',
+  severity: 'note',
+  sentence:
+    'This is a multi-Region key: its replicas sign with the same key in other Regions, and CloudTrail has that there. Only this Region was looked at: look with the AWS_REGION of each of the others, too, where every signature is unexpected unless a stage of Mintmark is there.',
+};
+
+function unexpectedCaller({ arn, functionArn, hasTheirRole, signed, refused }: CallerCount): Finding[] {
+  const who = functionArn === undefined ? arn : `${arn}, with the credentials of ${functionArn},`;
   if (signed > 0) {
-    const sentence = `${arn} signed ${times(signed)} with the CA key, and is none of the functions that issue: find out what, and take kms:Sign from whoever it is.`;
-    return [{ code: 'UNEXPECTED_CALLER', severity: 'critical', sentence }];
+    const what = hasTheirRole
+      ? 'with the role of a function that issues, and is none of these functions: find out who may pass that role to another function, or assume it.'
+      : 'and is none of the functions that issue: find out what, and take kms:Sign from whoever it is. (Their roles are those of today; one that a function had before is none of them.)';
+    return [
+      {
+        code: 'UNEXPECTED_CALLER',
+        severity: 'critical',
+        sentence: `${who} signed ${times(signed)} with the CA key, ${what}`,
+      },
+    ];
   }
-  const sentence = `${arn} tried ${times(refused)} to sign with the CA key, and got no signature.`;
+  const sentence = `${who} tried ${times(refused)} to sign with the CA key, and got no signature.`;
   return refused > 0 ? [{ code: 'UNEXPECTED_CALLER_REFUSED', severity: 'note', sentence }] : [];
 }
 
@@ -80,7 +134,7 @@ const issuedNotSigned = (certificates: number, signed: number): Finding => ({
   sentence: `${certificates} certificates were issued, and this key signed ${times(signed)}: certificates stand in the table that it did not sign, or CloudTrail is not whole.`,
 });
 
-const issuedNotCounted = ({ issued: { certificates }, counted: { made } }: Evidence): Finding => ({
+const issuedNotCounted = (certificates: number, made: number): Finding => ({
   code: 'ISSUED_NOT_SIGNED',
   severity: 'critical',
   sentence: `${certificates} certificates were issued, and the functions counted ${made} signatures: somebody else wrote certificates into the table, or a function ended between storing and counting (its log says so).`,
@@ -90,3 +144,8 @@ const sumOf = <Item>(items: readonly Item[], valueOf: (item: Item) => number): n
   items.reduce((sum, item) => sum + valueOf(item), 0);
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
+
+const rows = (count: number): string => (count === 1 ? 'One row is' : `${count} rows are`);
+
+const named = (count: number, first: readonly string[]): string =>
+  `${first.join(', ')}${count > first.length ? ` and ${count - first.length} more` : ''}`;

@@ -24,7 +24,8 @@ const issuersAtATime = 500 / kinds.length;
 
 /**
  * What CloudWatch has read out of the functions' logs. It may read a line twice, and what a function counted and did not
- * live to write is not there.
+ * live to write is not there. Whoever may put metrics into the stage's namespace, or lines into the functions' logs, can
+ * make it any number: a metric's value may be negative, too.
  *
  * @throws the CloudWatch client's errors
  */
@@ -84,3 +85,10 @@ async function* results(
     throw new Error('Reading what the functions counted', { cause });
   }
 }
+
+/** Of several issuers, together. */
+export const sumOfCounted = (counted: readonly Counted[]): Counted =>
+  counted.reduce((one, other) => ({ made: one.made + other.made, repeated: one.repeated + other.repeated }), {
+    made: 0,
+    repeated: 0,
+  });

@@ -11,11 +11,14 @@ export const history = 90 * day;
  */
 export const deliveryTime = 15 * minute;
 
+/** How far two machines' clocks may be apart before what they say of one request is in the wrong order. */
+export const clockDifference = minute;
+
 /**
  * How long a signature may be made before it is counted and its certificate is stored: both are done by the invocation
  * that asked for it, of which none lasts longer than a minute (deploy/functions.yml); the other minute is for clocks.
  */
-export const settlingTime = 2 * minute;
+export const settlingTime = minute + clockDifference;
 
 /** What is looked at: from the first to before the second. Milliseconds since the epoch. */
 export interface Period {

@@ -18,7 +18,14 @@ export interface Caller {
   readonly arn: string;
   /** Of a role's session: the role's. */
   readonly roleArn: string | undefined;
+  /** Of a role's session: its name, which with a Lambda function's role is the function's. */
+  readonly sessionName: string | undefined;
+  /** Of a Lambda function's credentials, where CloudTrail says so: the function's. */
+  readonly functionArn: string | undefined;
 }
+
+/** An assumed role's ARN ends in the role's name and the session's (IAM user guide, "IAM identifiers"). */
+const assumedRole = /^arn:[^:]+:sts::[0-9]*:assumed-role\/[^/]+\/([^/]+)$/;
 
 /** CloudTrail record contents (AWS CloudTrail user guide), as far as it is read. */
 const record = z.looseObject({
@@ -32,6 +39,10 @@ const record = z.looseObject({
     invokedBy: z.string().optional(),
     sessionContext: z
       .looseObject({ sessionIssuer: z.looseObject({ arn: z.string().optional() }).optional() })
+      .optional(),
+    // "CloudTrail userIdentity element": of requests in the scope of a service such as Lambda.
+    inScopeOf: z
+      .looseObject({ issuerType: z.string().optional(), credentialsIssuedTo: z.string().optional() })
       .optional(),
   }),
   requestParameters: z.looseObject({ keyId: z.string().optional() }).nullish(),
@@ -50,7 +61,7 @@ export function readSignEvent(text: string): SignEvent {
     });
   }
   const { eventID, eventTime, errorCode, userIdentity, requestParameters, resources } = read.data;
-  const { type, arn, invokedBy, accountId, sessionContext } = userIdentity;
+  const { type, arn, invokedBy, accountId, sessionContext, inScopeOf } = userIdentity;
   return {
     eventId: eventID,
     at: Date.parse(eventTime),
@@ -59,6 +70,8 @@ export function readSignEvent(text: string): SignEvent {
     caller: {
       arn: arn ?? [type, invokedBy ?? accountId].filter((part) => part !== undefined).join(' '),
       roleArn: sessionContext?.sessionIssuer?.arn,
+      sessionName: assumedRole.exec(arn ?? '')?.[1],
+      functionArn: inScopeOf?.issuerType === 'AWS::Lambda::Function' ? inScopeOf.credentialsIssuedTo : undefined,
     },
     errorCode,
   };

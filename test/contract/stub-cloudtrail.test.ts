@@ -108,6 +108,15 @@ describe('an event', () => {
     expect(event?.CloudTrailEvent).not.toContain('token');
   });
 
+  it('of a session that its token names is that one, as Lambda calls a session as the function', async () => {
+    await signAs('ASIAIOSFODNN7FUNCTION', 'mintmark-test-issue:secret');
+    const [event] = await lookUp('AccessKeyId', 'ASIAIOSFODNN7FUNCTION');
+    const name = 'ASIAIOSFODNN7FUNCTION';
+    const arn = `arn:aws:sts::${accountId}:assumed-role/${name}/mintmark-test-issue`;
+    expect(recordOf(event)).toMatchObject({ userIdentity: { principalId: `${name}:mintmark-test-issue`, arn } });
+    expect(event?.CloudTrailEvent).not.toContain('secret');
+  });
+
   it('of a call that was refused has its error, and the key where there is one', async () => {
     await expect(stub.kms.send(signing(randomBytes(3)))).rejects.toMatchObject({ name: 'ValidationException' });
     const [event] = await lookUp('EventName', 'Sign');

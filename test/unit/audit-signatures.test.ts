@@ -1,20 +1,31 @@
+import { sign } from 'node:crypto';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
+import { LambdaClient } from '@aws-sdk/client-lambda';
 import { describe, expect, it } from 'vitest';
 import { auditPeriodOf } from '../../cli/audit-period.ts';
 import { time } from '../../cli/values.ts';
+import { bitString, sequence } from '../../shared/asn1/index.ts';
 import {
   type CallerCount,
   CallerCounts,
   compare,
   type Evidence,
-  IssuedCounts,
+  IssuedRows,
+  issuersUnknown,
+  keysOf,
   lookUpSignEvents,
   periodOf,
   readCounted,
+  readFunctionRoles,
 } from '../../shared/audit/index.ts';
 import { isOfKey, readSignEvent, type SignEvent } from '../../shared/audit/sign-event.ts';
+import { tbsTemplate } from '../../shared/issuance/tbs.ts';
 import type { IssuanceRecord } from '../../shared/ledger/index.ts';
+import { algorithmIdentifier } from '../../shared/signer/index.ts';
+import { makeIssuingCa } from '../support/issuing-ca.ts';
+import { newVariables, tbsIssuer } from '../support/linted.ts';
+import { deviceTls } from '../support/profile.ts';
 
 const now = Date.parse('2026-11-22T12:00:30Z');
 const minute = 60_000;
@@ -25,14 +36,18 @@ const where = { region: 'eu-west-1', credentials: { accessKeyId: 'test', secretA
 describe('what does not add up', () => {
   const ours = (signed: number, signedSettled = signed): CallerCount => ({
     arn: 'arn:aws:sts::111122223333:assumed-role/issue/mintmark-prod-issue',
+    functionArn: undefined,
     isExpected: true,
+    hasTheirRole: true,
     signed,
     signedSettled,
     refused: 0,
   });
   const other: CallerCount = {
     arn: 'arn:aws:iam::111122223333:user/other',
+    functionArn: undefined,
     isExpected: false,
+    hasTheirRole: false,
     signed: 0,
     signedSettled: 0,
     refused: 0,
@@ -41,7 +56,22 @@ describe('what does not add up', () => {
     callers: readonly CallerCount[] | undefined,
     [made, repeated = 0]: readonly [number, number?],
     [certificates, unfinished = 0]: readonly [number, number?],
-  ): Evidence => ({ callers, counted: { made, repeated }, issued: { certificates, unfinished } });
+    wrong: { readonly notVerified?: number; readonly notDated?: number; readonly isMultiRegion?: boolean } = {},
+  ): Evidence => ({
+    callers,
+    issuers: [
+      {
+        counted: { made, repeated },
+        issued: {
+          certificates,
+          unfinished,
+          notVerified: { count: wrong.notVerified ?? 0, first: ['door-7/r (why)'] },
+          notDated: { count: wrong.notDated ?? 0, first: ['door-7/r (why)'] },
+        },
+      },
+    ],
+    isMultiRegion: wrong.isMultiRegion ?? false,
+  });
 
   it.each<[string, Evidence, readonly string[]]>([
     ['nothing was done', evidence([], [0], [0]), []],
@@ -75,10 +105,53 @@ describe('what does not add up', () => {
       evidence([ours(5), { ...other, signed: 1 }], [5], [6]),
       ['critical UNEXPECTED_CALLER', 'critical ISSUED_NOT_SIGNED'],
     ],
+    [
+      'a certificate that is not of the key',
+      evidence([ours(5)], [5], [5], { notVerified: 1 }),
+      ['critical ISSUED_NOT_VERIFIED'],
+    ],
+    ['a row of no time', evidence([ours(5)], [5], [5], { notDated: 1 }), ['critical ISSUED_NOT_DATED']],
+    ['a multi-Region key', evidence([ours(5)], [5], [5], { isMultiRegion: true }), ['note OTHER_REGIONS_NOT_READ']],
+    [
+      'CloudHSM: a certificate that is not of the key, whatever was counted',
+      evidence(undefined, [6], [5], { notVerified: 1 }),
+      ['critical ISSUED_NOT_VERIFIED'],
+    ],
     ['CloudHSM: all is well', evidence(undefined, [6, 1], [5]), []],
     ['CloudHSM: a certificate without a signature', evidence(undefined, [5], [6]), ['critical ISSUED_NOT_SIGNED']],
   ])('%s', (_, given, found) => {
     expect(compare(given).map(({ severity, code }) => `${severity} ${code}`)).toEqual(found);
+  });
+
+  describe('of two issuers with one key', () => {
+    const both = (...[one, other]: readonly [Evidence, Evidence]): Evidence => ({
+      ...one,
+      issuers: [...one.issuers, ...other.issuers],
+    });
+    const found = (given: Evidence) => compare(given).map(({ code }) => code);
+
+    it('is compared together', () => {
+      const callers = [ours(9)];
+      expect(found(both(evidence(callers, [3, 1], [2, 1]), evidence(callers, [4], [3])))).toEqual(['SIGNED_AGAIN']);
+      expect(found(both(evidence(callers, [3], [2]), evidence(callers, [4, 1], [3, 1])))).toEqual(['SIGNED_AGAIN']);
+      expect(found(both(evidence(callers, [3], [2]), evidence(callers, [4, 1], [3])))).toEqual(['SIGNED_NOT_COUNTED']);
+      expect(found(both(evidence(callers, [5], [5]), evidence(callers, [4], [4])))).toEqual([]);
+      expect(found(both(evidence(callers, [5], [5]), evidence(callers, [4], [5])))).toEqual(['ISSUED_NOT_SIGNED']);
+    });
+
+    it('names the first ten rows', () => {
+      const wrong = { notVerified: 10, notDated: 1 };
+      const [one, other] = [evidence([], [0], [0], wrong), evidence([], [0], [0], wrong)];
+      const first = Array.from({ length: 10 }, (_, index) => `door-7/r${index}`);
+      const ten = one.issuers.map((each) => ({
+        ...each,
+        issued: { ...each.issued, notVerified: { count: 10, first } },
+      }));
+      const [unverified, undated] = compare(both({ ...one, issuers: ten }, other));
+      expect(unverified?.sentence).toContain(`20 rows are`);
+      expect(unverified?.sentence).toContain(`: ${first.join(', ')} and 10 more.`);
+      expect(undated?.sentence).toContain(`2 rows are`);
+    });
   });
 
   it('names whoever it was, and how often', () => {
@@ -86,6 +159,28 @@ describe('what does not add up', () => {
     expect(one?.sentence).toContain('user/other signed once with the CA key');
     const [three] = compare(evidence([{ ...other, signed: 3 }], [0], [0]));
     expect(three?.sentence).toContain('signed 3 times');
+  });
+
+  it('says when it was with the role of a function that issues, and whose credentials they were', () => {
+    const functionArn = 'arn:aws:lambda:us-east-1:111122223333:function:mintmark-prod-issue';
+    const [found] = compare(evidence([{ ...ours(1), isExpected: false, functionArn }], [0], [0]));
+    expect(found?.sentence).toContain(
+      `with the credentials of ${functionArn}, signed once with the CA key, with the role`,
+    );
+  });
+
+  it('names rows, and says how many more there are', () => {
+    const [found] = compare(evidence([], [0], [0], { notVerified: 12 }));
+    expect(found?.sentence).toContain('12 rows are issued without a certificate');
+    expect(found?.sentence).toContain('door-7/r (why) and 11 more');
+    expect(issuersUnknown({ count: 1, first: ['door-7/r (issuer x)'] })).toMatchObject([
+      {
+        code: 'ISSUER_UNKNOWN',
+        severity: 'critical',
+        sentence: expect.stringMatching('^One row is .*: door-7/r .issuer x.\\.'),
+      },
+    ]);
+    expect(issuersUnknown({ count: 0, first: [] })).toEqual([]);
   });
 });
 
@@ -137,6 +232,7 @@ describe('the period', () => {
 
 const keyArn = 'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const role = 'arn:aws:iam::111122223333:role/issue';
+const functionArn = 'arn:aws:lambda:eu-west-1:111122223333:function:mintmark-prod-issue';
 const session = 'arn:aws:sts::111122223333:assumed-role/issue/mintmark-prod-issue';
 
 /** A CloudTrail record, as the examples of KMS's have it. */
@@ -161,7 +257,7 @@ describe('an event of CloudTrail', () => {
       at: at('2026-11-22T11:00:00Z'),
       keyArns: [keyArn],
       keyId: keyArn,
-      caller: { arn: session, roleArn: role },
+      caller: { arn: session, roleArn: role, sessionName: 'mintmark-prod-issue', functionArn: undefined },
       errorCode: undefined,
     });
   });
@@ -171,7 +267,19 @@ describe('an event of CloudTrail', () => {
     ['another account', { type: 'AWSAccount', accountId: '444455556666' }, 'AWSAccount 444455556666'],
     ['nobody that it knows', {}, 'Unknown'],
   ])('by %s', (_, userIdentity, arn) => {
-    expect(readSignEvent(record({ userIdentity })).caller).toEqual({ arn, roleArn: undefined });
+    expect(readSignEvent(record({ userIdentity })).caller).toEqual({
+      arn,
+      roleArn: undefined,
+      sessionName: undefined,
+      functionArn: undefined,
+    });
+  });
+
+  it("says which function's credentials they are, where CloudTrail does", () => {
+    const of = (inScopeOf: object) => readSignEvent(record({ userIdentity: { arn: session, inScopeOf } })).caller;
+    const issuerType = 'AWS::Lambda::Function';
+    expect(of({ issuerType, credentialsIssuedTo: functionArn }).functionArn).toBe(functionArn);
+    expect(of({ issuerType: 'AWS::ECS::Task', credentialsIssuedTo: functionArn }).functionArn).toBeUndefined();
   });
 
   it.each([
@@ -202,10 +310,12 @@ describe('the callers of a key', () => {
   const period = periodOf(at('2026-11-22T10:00Z'), at('2026-11-22T11:00Z'), now);
   const event = (time: string, over: object = {}): SignEvent =>
     readSignEvent(record({ eventTime: `2026-11-22T${time}Z`, ...over }));
+  const keyIds = [keyArn, '1234abcd-12ab-34cd-56ef-1234567890ab'];
   const count = (...events: readonly SignEvent[]) => {
-    const counts = new CallerCounts([keyArn], [role], period);
+    const signing = { functionName: 'mintmark-prod-issue', functionArn, roleArn: role };
+    const counts = new CallerCounts(new Map([['the key', keyIds]]), [signing], period);
     for (const each of events) counts.add(each);
-    return counts.of(keyArn);
+    return counts.of('the key');
   };
 
   it('are counted within the period; near its ends, apart', () => {
@@ -214,7 +324,7 @@ describe('the callers of a key', () => {
         event(time),
       ),
     );
-    expect(caller).toEqual({ arn: session, isExpected: true, signed: 6, signedSettled: 2, refused: 0 });
+    expect(caller).toMatchObject({ arn: session, isExpected: true, signed: 6, signedSettled: 2, refused: 0 });
   });
 
   it('are told apart; what failed is no signature; whoever signed most comes first', () => {
@@ -235,8 +345,36 @@ describe('the callers of a key', () => {
   it('of another role are not expected, whatever its session is called', () => {
     const sessionContext = { sessionIssuer: { arn: `${role}-2` } };
     expect(count(event('10:30:00', { userIdentity: { arn: session, sessionContext } }))).toMatchObject([
-      { isExpected: false },
+      { isExpected: false, hasTheirRole: false },
     ]);
+  });
+
+  const ofSession = (name: string, over: object = {}) => ({
+    userIdentity: {
+      arn: session.replace('mintmark-prod-issue', name),
+      sessionContext: { sessionIssuer: { arn: role } },
+      ...over,
+    },
+  });
+  const issuedTo = (credentialsIssuedTo: string) => ({
+    inScopeOf: { issuerType: 'AWS::Lambda::Function', credentialsIssuedTo },
+  });
+
+  it('are expected by role and session: another function with this role is not', () => {
+    expect(count(event('10:30:00', ofSession('mintmark-prod-issue')))).toMatchObject([{ isExpected: true }]);
+    for (const name of ['other', 'mintmark-prod-issue-2', 'mintmark-prod-reconcile']) {
+      expect(count(event('10:30:00', ofSession(name)))).toMatchObject([{ isExpected: false, hasTheirRole: true }]);
+    }
+  });
+
+  it('of the same name in another Region are not expected, and are told apart', () => {
+    const elsewhere = functionArn.replace('eu-west-1', 'us-east-1');
+    const found = count(
+      event('10:30:00', ofSession('mintmark-prod-issue', issuedTo(functionArn))),
+      event('10:31:00', ofSession('mintmark-prod-issue', issuedTo(elsewhere))),
+    );
+    expect(found).toHaveLength(2);
+    expect(found.filter(({ isExpected }) => isExpected)).toMatchObject([{ functionArn, signed: 1 }]);
   });
 
   it('of a key that nobody used are none', () => {
@@ -355,56 +493,249 @@ describe('what the functions counted', () => {
   });
 });
 
+describe('the functions that sign', () => {
+  const lambda = (answer: object) => {
+    const client = new LambdaClient(where);
+    client.send = () => Promise.resolve(answer);
+    return client;
+  };
+
+  it('are read with their roles', async () => {
+    const client = lambda({ FunctionArn: functionArn, Role: role });
+    expect(await readFunctionRoles(client, ['mintmark-prod-issue'])).toEqual([
+      { functionName: 'mintmark-prod-issue', functionArn, roleArn: role },
+    ]);
+  });
+
+  it.each([{ FunctionArn: functionArn }, { Role: role }])(
+    'are an error where Lambda does not say all',
+    async (answer) => {
+      await expect(readFunctionRoles(lambda(answer), ['f'])).rejects.toThrow('no ARN or no role of f');
+    },
+  );
+});
+
+const validity = { notBefore: new Date(now - 30 * day), notAfter: new Date(now + 3650 * day) };
+const ca = makeIssuingCa(validity);
+const otherCa = makeIssuingCa({ ...validity, issuerId: 'gateways' });
+
+describe('keys', () => {
+  const id = 'mrk-1234abcd12ab34cd56ef1234567890ab';
+  const issuer = (issuerId: string, keyId?: string, certificate?: Uint8Array) => ({
+    issuerId,
+    keyId,
+    certificate,
+  });
+  const grouped = (...issuers: readonly ReturnType<typeof issuer>[]) =>
+    keysOf(issuers).map((key) => [key.isInKms, ...key.issuers.map(({ issuerId }) => issuerId)]);
+
+  it('of KMS are one by their id, however an issuer names it', () => {
+    const arn = (region: string) => `arn:aws:kms:${region}:111122223333:key/${id}`;
+    expect(
+      grouped(issuer('a', arn('eu-west-1')), issuer('b', id), issuer('c', arn('us-east-1')), issuer('d', `${id}0`)),
+    ).toEqual([
+      [true, 'a', 'b', 'c'],
+      [true, 'd'],
+    ]);
+  });
+
+  it('of KMS that may be in other Regions are known by their id', () => {
+    const arn = (of: string) => `arn:aws:kms:eu-west-1:111122223333:key/${of}`;
+    const one = '1234abcd-12ab-34cd-56ef-1234567890ab';
+    const keys = keysOf([issuer('a', id), issuer('b', arn(`${id.slice(0, -1)}0`)), issuer('c', one), issuer('d')]);
+    expect(keys.map(({ isMultiRegion }) => isMultiRegion)).toEqual([true, true, false, false]);
+  });
+
+  it('of CloudHSM are one by the public key', () => {
+    const { certificate } = ca.issuer;
+    expect(
+      grouped(
+        issuer('a', undefined, certificate),
+        issuer('b', undefined, otherCa.issuer.certificate),
+        issuer('c', undefined, certificate),
+        issuer('in KMS', id, certificate),
+        issuer('unreadable', undefined, Uint8Array.of(1)),
+        issuer('absent'),
+      ),
+    ).toEqual([
+      [false, 'a', 'c'],
+      [false, 'b'],
+      [true, 'in KMS'],
+      [false, 'unreadable'],
+      [false, 'absent'],
+    ]);
+  });
+});
+
 describe('what was issued', () => {
   const period = periodOf(at('2026-11-22T10:00Z'), at('2026-11-22T11:00Z'), now);
+  const serialNumber = '0a'.repeat(16);
+
+  /** A certificate of this CA, of a key of its own. */
+  const certificate = (
+    by: typeof ca,
+    { notBefore = at('2026-11-22T09:50Z'), serial = serialNumber }: { notBefore?: number; serial?: string } = {},
+  ): Uint8Array => {
+    const variables = { ...newVariables(), serialNumber: Buffer.from(serial, 'hex'), notBefore };
+    const tbsCertificate = tbsTemplate({ ...tbsIssuer, scheme }, deviceTls)(variables);
+    const signature = sign(scheme.hash, tbsCertificate, by.privateKey);
+    return sequence(tbsCertificate, algorithmIdentifier(scheme), bitString(signature));
+  };
+  const scheme = { algorithm: 'rsa-pkcs1-v1_5', hash: 'sha256' } as const;
+  const own = certificate(ca);
+
   const row = (over: Partial<IssuanceRecord>): IssuanceRecord => ({
     deviceId: 'door-7',
     requestId: 'r',
     state: 'issued',
     issuerId: 'devices',
+    serialNumber,
+    certificate: own,
+    issuedAt: at('2026-11-22T10:30Z'),
     ignored: [],
     abandonedSerialNumbers: [],
     conflicts: 0,
     ...over,
   });
-  const count = (...rows: readonly IssuanceRecord[]) => {
-    const counts = new IssuedCounts(period);
-    for (const each of rows) counts.add(each);
-    return counts.of('devices');
+  const without = (name: keyof IssuanceRecord, over: Partial<IssuanceRecord> = {}): IssuanceRecord => {
+    const { [name]: _, ...rest } = row(over);
+    return rest as IssuanceRecord;
   };
+  const read = (...rows: readonly IssuanceRecord[]) => {
+    const devices = { issuerId: 'devices', keyId: undefined, certificate: ca.issuer.certificate };
+    const issued = new IssuedRows([devices], ['devices', 'gateways'], period, now);
+    for (const each of rows) issued.add(each);
+    return issued;
+  };
+  const count = (...rows: readonly IssuanceRecord[]) => read(...rows).of('devices');
   const abandoned = { issuerId: 'devices', serialNumber: 'ff', crlShard: 0 };
 
   it('is what was stored in the period and cannot have been signed before it', () => {
     const times = ['09:59:59', '10:01:59', '10:02:00', '10:59:59', '11:00:00'];
     const rows = times.map((text) => row({ issuedAt: at(`2026-11-22T${text}Z`) }));
-    expect(count(...rows)).toEqual({ certificates: 2, unfinished: 0 });
-    expect(count(row({}), row({ issuedAt: at('2026-11-22T10:30Z'), issuerId: 'gateways' })).certificates).toBe(0);
+    const none = { count: 0, first: [] };
+    expect(count(...rows)).toEqual({ certificates: 2, unfinished: 0, notVerified: none, notDated: none });
+    expect(count(row({ issuerId: 'gateways' })).certificates).toBe(0);
   });
 
+  describe('is verified, whenever it was', () => {
+    const changed = Buffer.from(own);
+    changed.writeUInt8(changed.readUInt8(own.length - 1) ^ 1, own.length - 1);
+    it.each<[string, IssuanceRecord]>([
+      ['a signature that is not of the CA key', row({ certificate: certificate(otherCa) })],
+      ['a signature that is not of the CA key', row({ certificate: changed })],
+      ['the certificate of another row', row({ certificate: certificate(ca, { serial: '0b'.repeat(16) }) })],
+      ['the certificate of another row', without('serialNumber')],
+      ['no X.509 certificate', row({ certificate: Uint8Array.of(0x30, 0) })],
+      ['no certificate', without('certificate')],
+    ])('%s', (why, record) => {
+      for (const issuedAt of [at('2026-11-22T10:30Z'), at('2026-01-01T00:00Z')]) {
+        const { notVerified } = count({ ...record, issuedAt });
+        expect(notVerified).toEqual({ count: 1, first: [`door-7/r (${why})`] });
+      }
+    });
+
+    it('and not where the issuer has no certificate that can be read', () => {
+      const broken = { issuerId: 'devices', keyId: undefined, certificate: undefined };
+      const issued = new IssuedRows([broken], ['devices'], period, now);
+      issued.add(row({}));
+      expect(issued.of('devices').notVerified.first).toEqual([
+        "door-7/r (the issuer's own certificate cannot be read)",
+      ]);
+    });
+
+    it('and the first ten are named', () => {
+      const rows = Array.from({ length: 12 }, (_, index) => without('certificate', { requestId: `r${index}` }));
+      const { notVerified } = count(...rows);
+      expect(notVerified.count).toBe(12);
+      expect(notVerified.first).toHaveLength(10);
+      expect(notVerified.first.at(-1)).toBe('door-7/r9 (no certificate)');
+    });
+
+    it('of these issuers alone; a row of an issuer that is not there is found by itself', () => {
+      const bad = certificate(otherCa);
+      const issued = read(row({ issuerId: 'gateways', certificate: bad }));
+      expect(issued.of('gateways').notVerified.count).toBe(0);
+      expect(issued.ofNobody.count).toBe(0);
+      expect(read(row({ issuerId: 'nobody' }), without('issuerId')).ofNobody).toEqual({
+        count: 2,
+        first: ['door-7/r (issuer nobody)', 'door-7/r (no issuer)'],
+      });
+    });
+  });
+
+  it.each<[string, IssuanceRecord, string | undefined]>([
+    ['without a time', without('issuedAt'), 'no issuedAt'],
+    ['with a time to come', row({ issuedAt: now + 61_000 }), 'issuedAt is to come'],
+    [
+      'with a time before its certificate',
+      row({ issuedAt: at('2026-11-22T09:48:59Z') }),
+      'issuedAt is before the notBefore of its certificate',
+    ],
+    ['with a clock that is behind by less than a minute', row({ issuedAt: at('2026-11-22T09:49Z') }), undefined],
+    ['with a clock that is ahead by less than a minute', row({ issuedAt: now + 60_000 }), undefined],
+  ])('is found where it was issued %s', (_, record, why) => {
+    expect(count(record).notDated.first).toEqual(why === undefined ? [] : [`door-7/r (${why})`]);
+  });
+
+  it('of an issuer that is not yet valid begins with it', () => {
+    const notBefore = now + 2 * day;
+    const young = makeIssuingCa({ notBefore: new Date(notBefore), notAfter: new Date(now + 30 * day) });
+    const issued = new IssuedRows(
+      [{ issuerId: 'devices', keyId: undefined, certificate: young.issuer.certificate }],
+      ['devices'],
+      period,
+      now,
+    );
+    issued.add(row({ certificate: certificate(young, { notBefore }) }));
+    expect(issued.of('devices')).toMatchObject({ certificates: 1, notVerified: { count: 0 }, notDated: { count: 0 } });
+  });
+
+  const early = at('2026-11-22T09:30Z');
+  const within = at('2026-11-22T10:30Z');
   it.each<[string, IssuanceRecord, number]>([
-    ['an open intent', row({ state: 'intent', intentAt: at('2026-11-22T10:30Z') }), 1],
-    ['an open intent of before', row({ state: 'intent', intentAt: at('2026-11-22T09:30Z') }), 0],
+    ['an open intent', row({ state: 'intent', intentAt: within, signBefore: within + 15 * minute }), 1],
+    ['an open intent of before', row({ state: 'intent', intentAt: early, signBefore: early + 15 * minute }), 0],
+    [
+      'an open intent of before that could be signed in it',
+      row({ state: 'intent', intentAt: at('2026-11-22T09:50Z'), signBefore: at('2026-11-22T10:05Z') }),
+      1,
+    ],
+    [
+      'an open intent of after',
+      row({ state: 'intent', intentAt: at('2026-11-22T11:00Z'), signBefore: at('2026-11-22T11:15Z') }),
+      0,
+    ],
     [
       'an attempt that was abandoned in it',
+      row({ state: 'abandoned', intentAt: early, abandonedAt: within, abandonedSerialNumbers: [abandoned] }),
+      1,
+    ],
+    [
+      'an attempt of after',
       row({
         state: 'abandoned',
-        intentAt: at('2026-11-22T09:30Z'),
-        abandonedAt: at('2026-11-22T10:30Z'),
-        abandonedSerialNumbers: [abandoned],
+        intentAt: at('2026-11-22T11:00Z'),
+        abandonedAt: at('2026-11-22T11:15Z'),
+        abandonedSerialNumbers: [abandoned, { ...abandoned, serialNumber: 'the last' }],
       }),
       1,
     ],
     [
       'attempts that were, before one that was issued',
-      row({ issuedAt: at('2026-11-22T10:30Z'), abandonedSerialNumbers: [abandoned, abandoned] }),
+      row({ abandonedAt: within, abandonedSerialNumbers: [abandoned, abandoned] }),
       2,
     ],
     [
-      "another issuer's attempt",
-      row({ issuedAt: at('2026-11-22T10:30Z'), abandonedSerialNumbers: [{ ...abandoned, issuerId: 'gateways' }] }),
+      'attempts of long before one that was issued',
+      row({ abandonedAt: early, abandonedSerialNumbers: [abandoned, abandoned] }),
       0,
     ],
-    ['an old one', row({ issuedAt: at('2026-11-22T09:30Z'), abandonedSerialNumbers: [abandoned] }), 0],
+    [
+      "another issuer's attempt",
+      row({ abandonedAt: within, abandonedSerialNumbers: [{ ...abandoned, issuerId: 'gateways' }] }),
+      0,
+    ],
   ])('and how many may have been signed and came to nothing: %s', (_, record, unfinished) => {
     expect(count(record).unfinished).toBe(unfinished);
   });

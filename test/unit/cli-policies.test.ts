@@ -147,7 +147,10 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
   InvokeCommand: () => ({ Payload: Buffer.from('{"findings":[]}') }),
   ListEventSourceMappingsCommand: () => ({ EventSourceMappings: [] }),
   GetMetricDataCommand: () => ({ MetricDataResults: [] }),
-  GetFunctionConfigurationCommand: ({ FunctionName }) => ({ Role: `arn:aws:iam::000000000000:role/${FunctionName}` }),
+  GetFunctionConfigurationCommand: ({ FunctionName }) => ({
+    FunctionArn: `arn:aws:lambda:eu-west-1:000000000000:function:${FunctionName}`,
+    Role: `arn:aws:iam::000000000000:role/${FunctionName}`,
+  }),
   LookupEventsCommand: () => ({ Events: [] }),
 };
 
