@@ -1,18 +1,30 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { SeededRandom } from '../../local/embedded/seeded-random.ts';
 import { type LocalCloud, stage } from '../../local/local-cloud.ts';
 import { writeFaults } from '../../local/pkcs11-shim/faults.ts';
 import { accountFor, type RequestFigures } from './account.ts';
 import { Deliveries } from './deliveries.ts';
 import { type DrillOptions, type DrillResult, withEmbeddedCloud } from './drill.ts';
-import { makeFleet, sendAll } from './fleet.ts';
-import { BoundaryKills, RandomKills, signatureKills, signatureKillsDone } from './kills.ts';
+import { type FleetRequest, makeFleet, maximumBatch, sendAll } from './fleet.ts';
+import {
+  type Boundary,
+  BoundaryKills,
+  boundariesOf,
+  RandomKills,
+  signatureKills,
+  signatureKillsDone,
+  signatureStep,
+} from './kills.ts';
 import { processesOf, withLocalStack } from './localstack.ts';
 import { settle } from './settle.ts';
+import { type CallStep, callSteps } from './steps.ts';
 
 export interface CrashOptions extends DrillOptions {
   readonly requests: number;
-  /** How often at each boundary. */
+  /** How often at each boundary of a call. */
   readonly each: number;
+  /** How often before, and after, a signature. */
+  readonly eachSignature: number;
   /** How often at all boundaries of calls together, at most. */
   readonly limit: number;
 }
@@ -23,63 +35,102 @@ export interface CrashFigures extends RequestFigures {
   readonly kills: number;
 }
 
-/** What a killed function leaves is delivered again soon, and nothing is given up however often that is. */
+/**
+ * A drill with so many requests, and no limit, must have killed at every boundary. With fewer, all the kills would meet the
+ * same few messages, and one that was delivered twenty times waits a quarter of an hour after its next error.
+ */
+const requestsForEveryBoundary = 400;
+
+/**
+ * What a killed function leaves is delivered again soon, and nothing is given up however often that is. An attempt whose
+ * process was killed some times, or whose signer was away meanwhile, has run out of time: so some are abandoned, and by the
+ * issue function, since reconcile seldom looks.
+ */
 const parameters = {
   visibilityTimeout: '3',
   maxReceiveCount: '1000',
   giveUpAfterSeconds: '2400',
+  signBeforeSeconds: '20',
+  reconcileSchedule: 'rate(60 minutes)',
+  watchSchedule: 'rate(60 minutes)',
   issueConcurrency: '3',
   issueReservedConcurrency: '5',
 };
+
+/** Check-signer, which tries a breaker's signer again, looks every two seconds. */
+const scheduleCompression = 30;
 
 /** Milliseconds without any new certificate after which a request counts as lost. */
 const patience = 60_000;
 
 /**
  * The issue function's processes are killed (SIGKILL) before and after each of their calls of AWS and of the HSM's
- * signatures, and at random times, while the queue delivers again what they left.
+ * signatures, and at random times, while the queue delivers again what they left. A part of the requests is sent while the
+ * HSM comes and goes, or nothing would ever be postponed, abandoned, or kept from the signer by the breaker.
  */
 export function crash(options: CrashOptions): Promise<DrillResult<CrashFigures>> {
   const random = SeededRandom.of(options.seed);
-  const { each, limit } = options;
+  const { each, limit, requests } = options;
   const boundaries = new BoundaryKills({ function: 'issue', each, limit, random: random.named('boundaries') });
-  return withEmbeddedCloud('crash', parameters, { around: boundaries.around }, async (local) => {
-    const result = await crashIn(local, options, () => local.cloud.functions['issue']?.pids() ?? [], boundaries);
-    const visited = [...boundaries.killed].map(([boundary, times]) => `killed ${times} times ${boundary}`).sort();
-    return { ...result, remarks: [...visited, ...result.remarks] };
-  });
+  const conditions = { around: boundaries.around, scheduleCompression };
+  const mustHitAll = requests >= requestsForEveryBoundary && limit === Infinity;
+  return withEmbeddedCloud('crash', { parameters, conditions }, async (local) =>
+    crashIn(local, options, {
+      pids: () => local.cloud.functions['issue']?.pids() ?? [],
+      boundaries,
+      steps: callSteps,
+      mustHitAll,
+    }),
+  );
 }
 
 /** On LocalStack, whose API nothing of ours can get between: killed round the HSM's signatures and at random times. */
 export function crashOnLocalStack(options: CrashOptions): Promise<DrillResult<CrashFigures>> {
   return withLocalStack(parameters, options.onProgress, (local) =>
-    crashIn(local, options, () => processesOf(local, `mintmark-${stage}-issue`)),
+    crashIn(local, options, {
+      pids: () => processesOf(local, `mintmark-${stage}-issue`),
+      boundaries: undefined,
+      steps: [],
+      mustHitAll: true,
+    }),
   );
 }
 
-/**
- * The drill in any local cloud.
- * @param pids of the issue function's processes now
- * @param boundaries where calls of AWS can be got between
- */
-export async function crashIn(
+interface Victims {
+  /** Of the issue function's processes now. */
+  readonly pids: () => readonly number[];
+  /** Where calls of AWS can be got between. */
+  readonly boundaries: BoundaryKills | undefined;
+  /** Those besides the signature that a process is killed before and after. */
+  readonly steps: readonly CallStep[];
+  /** Whether a boundary without a kill is a problem, and not only named. */
+  readonly mustHitAll: boolean;
+}
+
+/** The drill in any local cloud. */
+async function crashIn(
   local: LocalCloud,
-  { seed, requests: count, each, onProgress }: CrashOptions,
-  pids: () => readonly number[],
-  boundaries?: BoundaryKills,
+  { seed, requests: count, eachSignature, onProgress }: CrashOptions,
+  { pids, boundaries, steps, mustHitAll }: Victims,
 ): Promise<DrillResult<CrashFigures>> {
   const random = SeededRandom.of(seed);
   const deliveries = await Deliveries.start(local);
-  const requests = await makeFleet(local, 'crash', count);
+  const requests = random.named('order').shuffled(await makeFleet(local, 'crash', count));
+  const sent =
+    boundaries === undefined || !mustHitAll
+      ? 0
+      : await sendWhileHsmComesAndGoes(local, requests.slice(0, count / 2), steps, boundaries, onProgress);
   writeFaults(local.shim.faults, [
-    ...signatureKills(each, count, random),
+    ...signatureKills(eachSignature, count - sent, random),
     // What cannot be signed now is postponed, so the calls for that have their boundaries too.
     { fault: 'busy', count: Math.ceil(count / 10), chance: { probability: 0.05, state: random.named('busy').bits() } },
   ]);
   const randomKills = new RandomKills(pids, Math.ceil(count / 20), 1_000, random.named('times'));
-  const kills = () => randomKills.done + signatureKillsDone(local.shim.faults, each) + (boundaries?.total ?? 0);
+  const killed = () =>
+    new Map([...(boundaries?.killed ?? []), ...signatureKillsDone(local.shim.faults, eachSignature)]);
+  const kills = () => [...killed().values()].reduce((total, times) => total + times, randomKills.done);
   try {
-    await sendAll(local, random.named('order').shuffled(requests));
+    await sendAll(local, requests.slice(sent));
     await settle(local, requests, deliveries, patience, (issued) =>
       onProgress(`${issued} of ${count} issued, ${kills()} kills`),
     );
@@ -89,12 +140,93 @@ export async function crashIn(
   }
   await deliveries.stop();
   const { figures, problems, canaries } = await accountFor(local, requests, deliveries);
+  const { lines, missed } = boundaryReport([...steps, signatureStep], killed());
   return {
     figures: { requests: count, kills: kills(), ...figures },
     remarks: [
-      `killed ${randomKills.done} times at random, ${signatureKillsDone(local.shim.faults, each)} times round a signature`,
+      'Processes of the issue function killed:',
+      ...lines,
+      `  ${randomKills.done} at random times`,
+      ...missed.map((boundary) => `Never killed ${boundary}.`),
       `${deliveries.announcements} announcements, ${canaries} signatures of the canary`,
     ],
-    problems: kills() > 0 ? problems : [...problems, 'Nothing was killed.'],
+    problems: [
+      ...problems,
+      ...(mustHitAll ? missed.map((boundary) => `Nothing was killed ${boundary}.`) : []),
+      ...(kills() > 0 ? [] : ['Nothing was killed.']),
+      // What the drill is about: somebody dies between signature and row, and somebody else goes on with the same TBS.
+      ...(mustHitAll && figures.repeatedSignatures === 0 ? ['No attempt that had been signed was gone on with.'] : []),
+    ],
   };
+}
+
+/** Pure. @param killed how often at each boundary; those of steps that are in no list too */
+export function boundaryReport(
+  steps: readonly string[],
+  killed: ReadonlyMap<Boundary, number>,
+): { readonly lines: string[]; readonly missed: Boundary[] } {
+  const found = [...killed.keys()].map((boundary) => boundary.replace(/^(before|after) /, ''));
+  const times = (boundary: Boundary) => killed.get(boundary) ?? 0;
+  return {
+    lines: [...new Set([...steps, ...found])].map(
+      (step) => `  ${times(`before ${step}`)} before, ${times(`after ${step}`)} after: ${step}`,
+    ),
+    missed: steps.flatMap(boundariesOf).filter((boundary) => times(boundary) === 0),
+  };
+}
+
+/** How often the HSM goes at most, while there are boundaries at which nothing was killed. */
+const maximumAbsences = 20;
+/** Batches in a row without a signature after which a breaker opens: shared/breaker/gate.ts. */
+const failuresToOpen = 3;
+/** Milliseconds for which it is waited that a process comes to a boundary. */
+const boundaryPatience = 10_000;
+/** Likewise that an attempt runs out of time (signBeforeSeconds) and its message comes again. */
+const abandonPatience = 30_000;
+const lastOfAbandoning = 'settle the abandoned attempt' satisfies CallStep;
+
+/**
+ * Sends requests, a batch at a time, to an HSM that is away until its breaker counts a failure or opens, and back until
+ * that is forgotten or it closes. @returns how many were sent
+ */
+async function sendWhileHsmComesAndGoes(
+  local: LocalCloud,
+  requests: readonly FleetRequest[],
+  steps: readonly CallStep[],
+  boundaries: BoundaryKills,
+  onProgress: (text: string) => void,
+): Promise<number> {
+  const passed = (...ofSteps: CallStep[]) => ofSteps.reduce((sum, step) => sum + boundaries.passed(`after ${step}`), 0);
+  let sent = 0;
+  for (let absence = 0; absence < maximumAbsences && sent < requests.length; absence++) {
+    const { missed } = boundaryReport(steps, boundaries.killed);
+    if (missed.length === 0) break;
+    onProgress(`${missed.length} boundaries without a kill yet`);
+    // Busy, not gone: an environment that cannot open its session records no intent that could run out of time.
+    writeFaults(local.shim.faults, [{ fault: 'busy', count: -1 }]);
+    // At first many: the kills fall on different batches, and no message's next try is put off for minutes.
+    const until = absence === 0 ? Math.ceil(requests.length / 2) : sent + maximumBatch;
+    await sendAll(local, requests.slice(sent, until));
+    sent = Math.min(until, requests.length);
+    const [counted, opened] = [passed('count a failure of the signer'), passed('open the breaker')];
+    const enough = absence % 2 === 0 ? 1 : failuresToOpen;
+    await come(
+      () => passed('count a failure of the signer') >= counted + enough || passed('open the breaker') > opened,
+      boundaryPatience,
+    );
+    if (missed.some((boundary) => boundary.endsWith(lastOfAbandoning))) {
+      const abandoned = passed(lastOfAbandoning);
+      await come(() => passed(lastOfAbandoning) > abandoned, abandonPatience);
+    }
+    writeFaults(local.shim.faults, []);
+    const recovered = passed('forget its failures', 'close the breaker');
+    await come(() => passed('forget its failures', 'close the breaker') > recovered, boundaryPatience);
+  }
+  return sent;
+}
+
+/** Waits until it is so, and no longer than that: what was never reached is told in the end. */
+async function come(isSo: () => boolean, limit: number): Promise<void> {
+  const end = performance.now() + limit;
+  while (!isSo() && performance.now() < end) await delay(50);
 }

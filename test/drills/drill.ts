@@ -1,7 +1,7 @@
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Conditions, EmbeddedCloud } from '../../local/embedded/cloud.ts';
-import { startEmbeddedLocalCloud } from '../../local/embedded-cloud.ts';
+import type { EmbeddedCloud } from '../../local/embedded/cloud.ts';
+import { type EmbeddedLocalCloudOptions, startEmbeddedLocalCloud } from '../../local/embedded-cloud.ts';
 import type { Cloud, LocalCloud } from '../../local/local-cloud.ts';
 import { projectCache } from '../../local/setup/machine.mjs';
 
@@ -27,19 +27,17 @@ export type EmbeddedDrillCloud = LocalCloud<EmbeddedCloud & Cloud>;
 /** What the functions wrote in the last drill of this name, each line with its function and process. */
 export const functionLogOf = (name: string): string => join(projectCache, `drill-${name}.log`);
 
-/** An embedded cloud for the time of `use`, with parameters of its own. */
+/** An embedded cloud for the time of `use`, with parameters and conditions of its own. */
 export async function withEmbeddedCloud<Result>(
   name: string,
-  parameters: Readonly<Record<string, string>>,
-  conditions: Conditions,
+  options: Omit<EmbeddedLocalCloudOptions, 'onFunctionLog' | 'signing'>,
   use: (local: EmbeddedDrillCloud) => Promise<Result>,
 ): Promise<Result> {
   mkdirSync(projectCache, { recursive: true });
   const log = createWriteStream(functionLogOf(name));
   try {
     const local = await startEmbeddedLocalCloud({
-      parameters,
-      conditions,
+      ...options,
       onFunctionLog: ({ function: logicalId, pid, text }) => log.write(`${logicalId}[${pid}] ${text}\n`),
     });
     try {

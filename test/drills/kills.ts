@@ -1,24 +1,28 @@
 import type { AroundCall } from '../../local/embedded/api-call.ts';
 import type { SeededRandom } from '../../local/embedded/seeded-random.ts';
 import { type Fault, readFaults } from '../../local/pkcs11-shim/faults.ts';
+import { stepOf } from './steps.ts';
 
-/** A moment before or after a call: `after dynamodb UpdateItem mintmark-local-issuance to issued`. */
-type Boundary = string;
+/** A moment before or after a step: `after store the certificate`. */
+export type Boundary = `${'before' | 'after'} ${string}`;
+
+export const boundariesOf = (step: string): Boundary[] => [`before ${step}`, `after ${step}`];
 
 export interface BoundaryKillsOptions {
   /** Logical id of the function whose processes are killed. */
   readonly function: string;
-  /** How often a process is killed at each boundary, at least, if it gets there often enough. */
+  /** How often a process is killed at each boundary, if it gets there often enough. */
   readonly each: number;
   /** How often at all of them together, at most. */
   readonly limit: number;
   readonly random: SeededRandom;
 }
 
-/** Not each time, so that it is not always the first batch of a process that dies; but soon. */
-const chance = 0.3;
-/** So often may a boundary be passed before the first kill there. */
-const patience = 4;
+/**
+ * The first process at a boundary dies: some boundaries are seldom reached. After that not each time, so that others than
+ * the first batch of a process die too.
+ */
+const chance = 0.2;
 
 /**
  * Kills processes at the boundaries of their calls of AWS: `before`, the call has left the process and is never carried
@@ -43,6 +47,11 @@ export class BoundaryKills {
     return [...this.#killed.values()].reduce((total, times) => total + times, 0);
   }
 
+  /** How often processes came to a boundary, whether they were killed there or not. */
+  passed(boundary: Boundary): number {
+    return this.#passed.get(boundary) ?? 0;
+  }
+
   /** Kills nothing more. */
   end(): void {
     this.#active = false;
@@ -51,7 +60,7 @@ export class BoundaryKills {
   readonly around: AroundCall = async (call, perform) => {
     const { caller } = call;
     if (caller?.function !== this.#options.function) return perform();
-    const step = `${call.service} ${call.operation}${subjectOf(call.request.body)}`;
+    const step = stepOf(call);
     if (this.#falls(`before ${step}`)) {
       await caller.kill();
       return undefined;
@@ -64,40 +73,27 @@ export class BoundaryKills {
 
   #falls(boundary: Boundary): boolean {
     const killed = this.#killed.get(boundary) ?? 0;
-    const passed = this.#passed.get(boundary) ?? 0;
-    this.#passed.set(boundary, passed + 1);
-    const isDue = this.#options.random.chance(chance) || (killed === 0 && passed >= patience);
-    const { each, limit } = this.#options;
+    this.#passed.set(boundary, this.passed(boundary) + 1);
+    const { each, limit, random } = this.#options;
+    const isDue = killed === 0 || random.chance(chance);
     const falls = this.#active && isDue && killed < each && this.total < limit;
     this.#killed.set(boundary, killed + (falls ? 1 : 0));
     return falls;
   }
 }
 
-/** Of a DynamoDB call, its tables, and the state that an update is to; they are what tells one step from another. */
-function subjectOf(body: Buffer): string {
-  const text = body.toString();
-  if (!text.startsWith('{')) return '';
-  const input = JSON.parse(text) as {
-    readonly TableName?: string;
-    readonly RequestItems?: Readonly<Record<string, unknown>>;
-    readonly ExpressionAttributeValues?: Readonly<Record<string, { readonly S?: string }>>;
-  };
-  const tables = [input.TableName ?? [], Object.keys(input.RequestItems ?? {})].flat();
-  const to = input.ExpressionAttributeValues?.[':to']?.S;
-  return [...tables.map((table) => ` ${table}`), to === undefined ? '' : ` to ${to}`].join('');
-}
-
 /** The boundaries of a signature, which the shim kills at: it is in the process. */
-export const signatureBoundaries = ['crash-before-sign', 'crash-after-sign'] as const;
+const signatureBoundaries = ['crash-before-sign', 'crash-after-sign'] as const;
+
+export const signatureStep = 'sign';
 
 /**
  * @param each how often at each of them
  * @param requests among which they are spread
  */
 export function signatureKills(each: number, requests: number, random: SeededRandom): Fault[] {
-  // So that all have happened when a third of the requests is signed, and a batch of ten does not always die.
-  const probability = Math.min(0.1, (3 * each) / requests);
+  // So that all have happened when a fifth of the requests is signed, and a batch of ten does not always die.
+  const probability = Math.min(0.1, (5 * each) / requests);
   return signatureBoundaries.map((fault) => ({
     fault,
     count: each,
@@ -105,10 +101,15 @@ export function signatureKills(each: number, requests: number, random: SeededRan
   }));
 }
 
-/** How many of `signatureKills(each)` have happened. */
-export function signatureKillsDone(faultsPath: string, each: number): number {
-  const left = readFaults(faultsPath).filter(({ fault }) => signatureBoundaries.some((name) => name === fault));
-  return left.reduce((total, { count }) => total + each - count, 0);
+/** How often each of `signatureKills(each)` has happened. */
+export function signatureKillsDone(faultsPath: string, each: number): Map<Boundary, number> {
+  const left = new Map(readFaults(faultsPath).map(({ fault, count }) => [fault, count]));
+  return new Map(
+    signatureBoundaries.map((fault) => [
+      `${fault === 'crash-before-sign' ? 'before' : 'after'} ${signatureStep}`,
+      each - (left.get(fault) ?? each),
+    ]),
+  );
 }
 
 /** Kills processes at moments that nothing decides but the seed. */

@@ -50,7 +50,13 @@ type Drill = (values: Values, common: DrillOptions) => Promise<DrillResult<objec
 const drills: Readonly<Record<string, Readonly<Record<string, Drill>>>> = {
   embedded: {
     crash: (values, common) =>
-      crash({ ...common, requests: count('requests', values.requests, 500), each: 2, limit: Infinity }),
+      crash({
+        ...common,
+        requests: count('requests', values.requests, 500),
+        each: 2,
+        eachSignature: 6,
+        limit: Infinity,
+      }),
     outage: (values, common) =>
       outage({
         ...common,
@@ -68,7 +74,13 @@ const drills: Readonly<Record<string, Readonly<Record<string, Drill>>>> = {
   },
   localstack: {
     crash: (values, common) =>
-      crashOnLocalStack({ ...common, requests: count('requests', values.requests, 100), each: 3, limit: 0 }),
+      crashOnLocalStack({
+        ...common,
+        requests: count('requests', values.requests, 100),
+        each: 0,
+        eachSignature: 3,
+        limit: 0,
+      }),
     outage: (values, common) =>
       outageOnLocalStack({
         ...common,

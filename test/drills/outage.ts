@@ -10,6 +10,7 @@ import { Deliveries } from './deliveries.ts';
 import { type DrillOptions, type DrillResult, withEmbeddedCloud } from './drill.ts';
 import { type FleetRequest, makeFleet, sendAll } from './fleet.ts';
 import { invokingEvery, withLocalStack } from './localstack.ts';
+import { type OutageMeasurements, outageAnswers, outageProblems } from './outage-answers.ts';
 import { messagesIn, settle } from './settle.ts';
 import { verifyCertificates } from './verify-certificates.ts';
 
@@ -29,8 +30,8 @@ export interface OutageFigures {
   readonly lost: number;
   /** As they passed here; the outage at AWS that this stands for is `compression` times as long. */
   readonly outageSeconds: number;
-  /** From the HSMs' return until the last request had its certificate; as they passed here. */
-  readonly recoverySeconds: number;
+  /** From the HSMs' return until the last request had its certificate, as they passed here; null if one never had. */
+  readonly recoverySeconds: number | null;
 }
 
 /** The times of a stage at AWS (deploy/parameters.yml, `default`), in seconds; those in deploy/functions.yml are its own. */
@@ -49,18 +50,10 @@ const atAws = {
 /** Seconds between two invocations at AWS, as in deploy/functions.yml. */
 const schedules = { checkSigner: 60, checkCluster: 300, reconcile: 300 } as const;
 
-/** Of how the outage was; seconds since it began. */
+/** What becomes of breaker and mapping; seconds since the outage began. */
 interface Observed {
-  breakerState?: string;
-  breakerOpenedAt?: number;
-  reason?: string;
-  /** Of the requests queue's mapping: asked to pause, paused, resumed. */
-  pausingAt?: number;
-  pausedAt?: number;
-  resumedAt?: number;
-  firstIssuedAt?: number;
-  lastIssuedAt?: number;
-  closedAt?: number;
+  breaker: { openedAt?: number; closedAt?: number; reason?: string; state: string };
+  mapping: { pausingAt?: number; pausedAt?: number; resumedAt?: number; state: string | undefined };
 }
 
 const issuerId = 'devices';
@@ -69,11 +62,6 @@ const shareBefore = 0.2;
 const patience = 120_000;
 /** Milliseconds between two looks at breaker and mapping. */
 const interval = 250;
-
-/** P-256 signatures a second of a cluster of three hsm2m.medium HSMs (AWS CloudHSM user guide, "Performance"). */
-const signaturesPerSecond = 4_500;
-/** Of them, what issuing is given (docs/capacity.md). */
-const shareForIssuing = 0.7;
 
 /** What a stage's parameters are when time passes so much faster; SQS and the functions count in whole seconds. */
 export function compressedParameters(compression: number): Record<string, string> {
@@ -95,9 +83,8 @@ export function compressedParameters(compression: number): Record<string, string
 export function outage(options: OutageOptions): Promise<DrillResult<OutageFigures>> {
   const { compression } = options;
   const conditions = { scheduleCompression: compression, pauseLag: (atAws.pauseLag * 1000) / compression };
-  return withEmbeddedCloud('outage', compressedParameters(compression), conditions, (local) =>
-    outageIn(local, options),
-  );
+  const parameters = compressedParameters(compression);
+  return withEmbeddedCloud('outage', { parameters, conditions }, (local) => outageIn(local, options));
 }
 
 /** On LocalStack, whose schedules are a minute or more: the functions that have one are invoked by the drill. */
@@ -131,90 +118,69 @@ export async function outageIn(
   const down = performance.now();
   const since = () => (performance.now() - down) / 1000;
   await setCluster(local, false);
-  const observed: Observed = {};
   const watching = new AbortController();
-  const watched = watch(local, observed, since, watching.signal);
+  const watched = watch(local, since, watching.signal);
   await sendEvenly(local, during, outageMilliseconds, (sent) =>
     onProgress(`${since().toFixed(0)} s of outage, ${sent} of ${during.length} requests sent meanwhile`),
   );
-  const workingNow = verifyCertificates(local, requests, certificatesBefore);
+  const earlierRefused = verifyCertificates(local, requests, certificatesBefore);
+  const earlierRead = (await deliveries.read(before)).length;
   const issuedMeanwhile = (await deliveries.read(during)).length;
   const signedMeanwhile = readRecord(local.shim.record).length - signaturesBefore;
   const backlog = await messagesIn(local, 'RequestsQueue');
 
-  await setCluster(local, true);
   const returnedAt = since();
+  await setCluster(local, true);
+  let firstIssuedAt: number | undefined;
+  let allIssuedAt: number | undefined;
   await settle(local, requests, deliveries, patience, (issued) => {
-    if (issued > before.length + issuedMeanwhile) observed.firstIssuedAt ??= since();
-    if (issued === count) observed.lastIssuedAt ??= since();
+    if (issued > before.length + issuedMeanwhile) firstIssuedAt ??= since();
+    if (issued === count) allIssuedAt ??= since();
     onProgress(`${issued} of ${count} issued`);
   });
-  const lastIssuedAt = observed.lastIssuedAt ?? since();
   watching.abort();
-  await watched;
+  const { breaker, mapping } = await watched;
   await deliveries.stop();
 
   const { figures, failures, problems } = await accountFor(local, requests, deliveries);
-  const [outageSeconds, recoverySeconds] = [round(returnedAt), round(lastIssuedAt - returnedAt)];
-  const meanwhile = { sent: during.length, issued: issuedMeanwhile, signed: signedMeanwhile, backlog };
+  const measured: OutageMeasurements = {
+    compression,
+    returnedAt,
+    endedAt: since(),
+    sent: during.length,
+    issuedMeanwhile,
+    signedMeanwhile,
+    earlier: certificatesBefore.length,
+    earlierRead,
+    earlierRefused,
+    backlog,
+    breaker,
+    mapping,
+    firstIssuedAt,
+    allIssuedAt,
+    missing: figures.lost,
+    failures: failures.length,
+  };
   return {
     figures: {
       requests: count,
       issued: figures.issued,
       failures: failures.length,
       lost: figures.lost,
-      outageSeconds,
-      recoverySeconds,
+      outageSeconds: round(returnedAt),
+      recoverySeconds: allIssuedAt === undefined ? null : round(allIssuedAt - returnedAt),
     },
     remarks: [
       `${atAws.outage / 60} minutes at AWS, compressed ${compression} times, as are visibility timeout, breaker, canary and`,
       'the minute for which a mapping that was paused still delivers; in seconds as they passed here:',
-      ...answers(observed, meanwhile, { outageSeconds, recoverySeconds, compression, old: certificatesBefore.length }),
+      '',
+      ...outageAnswers(measured, { ...atAws, checkSignerSeconds: schedules.checkSigner }),
     ],
-    problems: [
-      ...problems,
-      ...workingNow,
-      ...(issuedMeanwhile > 0 ? [`${issuedMeanwhile} certificates were issued without an HSM.`] : []),
-      ...(signedMeanwhile > 0 ? [`${signedMeanwhile} signatures were made without an HSM.`] : []),
-      ...(observed.breakerOpenedAt === undefined ? ['The breaker did not open.'] : []),
-      ...(observed.breakerState === 'closed' ? [] : [`The breaker is ${observed.breakerState} in the end.`]),
-    ],
+    problems: [...problems, ...outageProblems(measured)],
   };
 }
 
 const round = (seconds: number): number => Math.round(seconds * 10) / 10;
-
-/** What operators ask, and what it was here. */
-function answers(
-  observed: Observed,
-  meanwhile: { readonly sent: number; readonly issued: number; readonly signed: number; readonly backlog: number },
-  times: { outageSeconds: number; recoverySeconds: number; compression: number; old: number },
-): string[] {
-  const { breakerOpenedAt, reason, pausingAt, pausedAt, resumedAt, closedAt, firstIssuedAt } = observed;
-  const { outageSeconds, recoverySeconds, compression, old } = times;
-  const at = (second: number | undefined) => (second === undefined ? 'never' : `after ${round(second)} s`);
-  const afterReturn = (second: number | undefined) =>
-    second === undefined ? 'never' : `${round(second - outageSeconds)} s after the return`;
-  const hsmSeconds = meanwhile.backlog / (signaturesPerSecond * shareForIssuing);
-  return [
-    '',
-    'Can new certificates be issued?',
-    `  No: of ${meanwhile.sent} requests sent during the outage (${outageSeconds} s) ${meanwhile.issued} were issued, and`,
-    `  ${meanwhile.signed} signatures made. The breaker opened ${at(breakerOpenedAt)} (${reason ?? 'no reason'}), the event source`,
-    `  mapping was told to pause ${at(pausingAt)}, and had ${at(pausedAt)}.`,
-    'Do existing ones still work?',
-    `  Yes: all ${old} certificates from before it were verified by openssl during the outage.`,
-    'What fails?',
-    `  Nothing for good: ${meanwhile.backlog} messages waited in the queue at the end of it, and are not given up before`,
-    `  ${atAws.giveUpAfterSeconds / 3600} hours at AWS. New requests wait; so do redeliveries of unfinished ones.`,
-    'How long until the backlog is gone?',
-    `  Measured: ${recoverySeconds} s here. The mapping was resumed ${afterReturn(resumedAt)}, the first certificate came`,
-    `  ${afterReturn(firstIssuedAt)}, the breaker closed ${afterReturn(closedAt)}.`,
-    `  From the HSM's rate: ${meanwhile.backlog} requests are ${hsmSeconds.toFixed(2)} s of three hsm2m.medium HSMs`,
-    `  (${signaturesPerSecond} P-256 signatures/s, ${shareForIssuing * 100} % of them for issuing), plus the time until the canary signs and`,
-    `  paused requests come back: up to 6 minutes at AWS, ${round(360 / compression)} s here.`,
-  ];
-}
 
 /** All of it: every call of PKCS#11 fails, KMS cannot reach the key store's key, and CloudHSM says that it is degraded. */
 async function setCluster(local: LocalCloud, isUp: boolean): Promise<void> {
@@ -252,29 +218,35 @@ async function sendEvenly(
   await sendAll(local, requests.slice(sent));
 }
 
-/** Notes what becomes of the breaker and of the mapping of the requests queue, until the signal. */
-async function watch(local: LocalCloud, observed: Observed, since: () => number, signal: AbortSignal): Promise<void> {
+/**
+ * What becomes of the breaker and of the mapping of the requests queue. After the signal it is watched until the breaker is
+ * closed and the mapping delivers, and no longer than `patience`: what is found then is how it was left.
+ */
+async function watch(local: LocalCloud, since: () => number, signal: AbortSignal): Promise<Observed> {
   const { endpoint, environment, resources } = local.cloud;
   const { AWS_ACCESS_KEY_ID: accessKeyId = '', AWS_SECRET_ACCESS_KEY: secretAccessKey = '' } = environment;
   const credentials = { accessKeyId, secretAccessKey };
   const lambda = new LambdaClient({ endpoint, region: environment['AWS_REGION'] ?? '', credentials });
   const breakers = new Breakers(local.clients.dynamoDB, resources['IssuersTable']?.ref ?? '');
   const queueName = new URL(local.requestsQueueUrl).pathname.replace(/.*\//, '');
+  const observed: Observed = { breaker: { state: 'closed' }, mapping: { state: undefined } };
+  const { breaker, mapping } = observed;
+  let endsAt: number | undefined;
   try {
     for (;;) {
-      // The last look is after the end, so that what is found then is how it was left.
-      const isLast = signal.aborted && observed.breakerState !== 'half-open';
+      if (signal.aborted) endsAt ??= since() + patience / 1000;
       const { state, reason } = await breakers.read(issuerId);
-      observed.breakerState = state;
-      if (state === 'open') observed.breakerOpenedAt ??= since();
-      if (state === 'open' && reason !== undefined) observed.reason ??= reason;
-      if (state === 'closed' && observed.breakerOpenedAt !== undefined) observed.closedAt ??= since();
+      breaker.state = state;
+      if (state === 'open') breaker.openedAt ??= since();
+      if (state === 'open' && reason !== undefined) breaker.reason ??= reason;
+      if (state === 'closed' && breaker.openedAt !== undefined) breaker.closedAt ??= since();
       const { EventSourceMappings: mappings = [] } = await lambda.send(new ListEventSourceMappingsCommand({}));
-      const mapping = mappings.find(({ EventSourceArn: arn }) => arn?.endsWith(`:${queueName}`));
-      if (mapping?.State === 'Disabling') observed.pausingAt ??= since();
-      if (mapping?.State === 'Disabled') observed.pausedAt ??= since();
-      if (mapping?.State === 'Enabled' && observed.pausedAt !== undefined) observed.resumedAt ??= since();
-      if (isLast) return;
+      mapping.state = mappings.find(({ EventSourceArn: arn }) => arn?.endsWith(`:${queueName}`))?.State;
+      if (mapping.state === 'Disabling') mapping.pausingAt ??= since();
+      if (mapping.state === 'Disabled') mapping.pausedAt ??= since();
+      if (mapping.state === 'Enabled' && mapping.pausedAt !== undefined) mapping.resumedAt ??= since();
+      const isWell = state === 'closed' && mapping.state === 'Enabled';
+      if (endsAt !== undefined && (isWell || since() > endsAt)) return observed;
       await delay(interval);
     }
   } finally {

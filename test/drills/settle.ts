@@ -24,9 +24,15 @@ export async function messagesIn(local: LocalCloud, logicalId: string): Promise<
 }
 
 /**
+ * Milliseconds: no message is postponed for longer (shared/queue/retry-delay.ts), and it may wait for its worker. A message
+ * that was delivered often, because its workers were killed, comes near that with its first error.
+ */
+const longestPostponement = 960_000;
+
+/**
  * Waits until every request has its certificate and no message is left, reading rows all the while. A request that never
  * gets one ends the wait at its limit, and the account says which.
- * @param limit milliseconds since the last certificate
+ * @param limit milliseconds since the last certificate, where no message is left that could bring another
  * @param onLook hears how many requests have their certificate
  */
 export async function settle(
@@ -44,11 +50,11 @@ export async function settle(
     if (issued.size > 0) lastChange = Date.now();
     open = open.filter((request) => !issued.has(request));
     onLook(requests.length - open.length);
-    if (open.length === 0) {
+    const waited = Date.now() - lastChange;
+    if (open.length === 0 || waited > limit) {
       const left = await Promise.all(queues.map((name) => messagesIn(local, name)));
-      if (left.every((count) => count === 0)) break;
+      if (left.every((count) => count === 0) || waited > longestPostponement) break;
     }
-    if (Date.now() - lastChange > limit) break;
     await delay(interval);
   }
   // Once more each, as a device that comes later does.

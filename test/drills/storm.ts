@@ -39,7 +39,7 @@ export function storm({ seed, requests: count, copies, onProgress }: StormOption
       random.named(queue),
       () => performance.now(),
     );
-  return withEmbeddedCloud('storm', parameters, { source }, async (local) => {
+  return withEmbeddedCloud('storm', { parameters, conditions: { source } }, async (local) => {
     const deliveries = await Deliveries.start(local);
     const requests = await makeFleet(local, 'storm', count);
     writeFaults(local.shim.faults, [{ fault: 'slow', count: -1, milliseconds: 20 }]);

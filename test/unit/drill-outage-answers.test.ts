@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import { type OutageMeasurements, outageAnswers, outageProblems } from '../drills/outage-answers.ts';
+
+const times = { giveUpAfterSeconds: 14_400, pausedSeconds: 60, checkSignerSeconds: 60 };
+
+/** An outage as it should be, but for what a test says. */
+const measured = (change: Partial<OutageMeasurements> = {}): OutageMeasurements => ({
+  compression: 30,
+  returnedAt: 60,
+  endedAt: 90,
+  sent: 240,
+  issuedMeanwhile: 0,
+  signedMeanwhile: 0,
+  earlier: 60,
+  earlierRead: 60,
+  earlierRefused: [],
+  backlog: 240,
+  breaker: { openedAt: 1.2, closedAt: 62.5, reason: 'SIGNER_UNAVAILABLE', state: 'closed' },
+  mapping: { pausingAt: 2, pausedAt: 4, resumedAt: 61, state: 'Enabled' },
+  firstIssuedAt: 62,
+  allIssuedAt: 70,
+  missing: 0,
+  failures: 0,
+  ...change,
+});
+
+/** The answers as one text for each question. */
+function answersOf(change: Partial<OutageMeasurements> = {}): string[] {
+  const text = outageAnswers(measured(change), times)
+    .map((line) => line.replace(/^ {2}/, ''))
+    .join(' ');
+  return text
+    .split(
+      /(?:Can new certificates be issued|Do existing ones still work|What fails|How long until the backlog is gone)\? /,
+    )
+    .slice(1);
+}
+
+describe('the four answers are of what was measured', () => {
+  it('in an outage that went as it should', () => {
+    const [issued, existing, fails, gone] = answersOf();
+    expect(issued).toContain(
+      'No: of 240 requests sent during the outage (60 s) 0 were issued in it, and 0 signatures made.',
+    );
+    expect(issued).toContain('The breaker opened after 1.2 s (SIGNER_UNAVAILABLE)');
+    expect(issued).toContain('the event source mapping was paused after 4 s, told to after 2 s.');
+    expect(existing).toContain('Yes: all 60 certificates from before it were verified by openssl');
+    expect(existing).toContain('60 of 60 could be read');
+    expect(fails).toContain('Nothing for good');
+    expect(fails).toContain('240 messages waited in the queue after 60 s');
+    expect(fails).toContain(
+      'None waited longer than 70 s, 35 minutes at AWS, where requests are given up after 4 hours.',
+    );
+    expect(gone).toContain('Measured: 10 s after the return, 5 minutes at AWS.');
+    expect(gone).toContain(
+      'The mapping was resumed after 1 s, the first certificate came after 2 s, the breaker closed after 2.5 s.',
+    );
+    expect(gone).toContain("From the HSM's rate: 240 requests are 0.08 s");
+    expect(gone).toContain('up to 6 minutes until the canary has signed and paused requests come back; 12 s here.');
+  });
+
+  it('where certificates were issued all the same', () => {
+    expect(answersOf({ issuedMeanwhile: 240, signedMeanwhile: 241 })[0]).toMatch(
+      /^Yes: of 240 requests .* 240 were issued in it, and 241 signatures made\./,
+    );
+    expect(answersOf({ issuedMeanwhile: 3, signedMeanwhile: 3 })[0]).toMatch(/^Some: of 240 requests .* 3 were issued/);
+  });
+
+  it('where nobody asked', () => {
+    expect(answersOf({ sent: 0 })[0]).toMatch(/^Not measured: of 0 requests/);
+  });
+
+  it('where neither breaker nor mapping did anything', () => {
+    const [issued, , , gone] = answersOf({ breaker: { state: 'closed' }, mapping: { state: 'Enabled' } });
+    expect(issued).toContain('The breaker never opened; the event source mapping was never paused.');
+    expect(gone).toContain('The mapping was never resumed');
+    expect(gone).toContain('the breaker is closed');
+  });
+
+  it('where certificates no longer verify', () => {
+    const [, existing] = answersOf({ earlierRefused: ['openssl finds 58 of 60 certificates good.'], earlierRead: 58 });
+    expect(existing).toMatch(/^No: .*openssl finds 58 of 60 certificates good\. 58 of 60 could be read/);
+    expect(answersOf({ earlier: 0 })[1]).toMatch(/^Not measured/);
+  });
+
+  it('where requests were given up, or never answered', () => {
+    const [, , fails, gone] = answersOf({ missing: 4, failures: 3, allIssuedAt: undefined, endedAt: 180 });
+    expect(fails).toContain('For good: 4 requests are without a certificate, 3 were given up.');
+    expect(fails).toContain('how long the longest waited is not known');
+    expect(gone).toContain('It is not: 4 requests had no certificate 120 s after the return.');
+    expect(answersOf({ failures: 1 })[2]).toContain('For good: 0 requests are without a certificate, 1 were given up.');
+  });
+
+  it('of a smaller backlog', () => {
+    expect(answersOf({ backlog: 31_500 })[3]).toContain('31500 requests are 10.00 s');
+  });
+});
+
+describe('what must not be', () => {
+  it('is nothing in an outage that went as it should', () => {
+    expect(outageProblems(measured())).toEqual([]);
+  });
+
+  it.each<[string, Partial<OutageMeasurements>, string]>([
+    ['a breaker that never opened', { breaker: { state: 'closed' } }, 'The breaker did not open during the outage.'],
+    [
+      'a breaker that opened when it was over',
+      { breaker: { openedAt: 61, state: 'closed' } },
+      'The breaker did not open during the outage.',
+    ],
+    [
+      'a breaker that is left open',
+      { breaker: { openedAt: 1, reason: 'SIGNER_UNAVAILABLE', state: 'half-open' } },
+      'The breaker is half-open in the end.',
+    ],
+    [
+      'a mapping that was never paused',
+      { mapping: { state: 'Enabled' } },
+      'The event source mapping was not paused during the outage.',
+    ],
+    [
+      'a mapping that was only told to pause',
+      { mapping: { pausingAt: 3, state: 'Enabled' } },
+      'The event source mapping was not paused during the outage.',
+    ],
+    [
+      'a mapping that is left paused',
+      { mapping: { pausedAt: 4, state: 'Disabled' } },
+      'The event source mapping is Disabled in the end.',
+    ],
+    ['certificates without an HSM', { issuedMeanwhile: 2 }, '2 certificates were issued without an HSM.'],
+    ['signatures without an HSM', { signedMeanwhile: 1 }, '1 signatures were made without an HSM.'],
+    [
+      'a row that cannot be read',
+      { earlierRead: 59 },
+      'Of 60 earlier certificates 59 could be read during the outage.',
+    ],
+    ['a certificate that does not verify', { earlierRefused: ['openssl refuses it.'] }, 'openssl refuses it.'],
+  ])('%s', (_, change, problem) => {
+    expect(outageProblems(measured(change))).toEqual([problem]);
+  });
+});
