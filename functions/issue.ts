@@ -127,7 +127,7 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
   const batch = event.Records.map(readRecord);
   const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
   const gate = gatekeeper.newGate(context.awsRequestId);
-  const issuers = new AdmittedIssuers(authority.issuers, gate);
+  const issuers = new AdmittedIssuers(authority.issuers, gate, warnOfNewerPin);
   const outcomes = await issueBatch({ ...authority, issuers }, batch, deadline);
   const retried: (SQSRecord & Pick<DeliveredMessage, 'wait'>)[] = [];
   for (const [index, record] of event.Records.entries()) {
@@ -146,6 +146,10 @@ const postpone = (records: readonly DeliveredMessage[]): Promise<void> =>
 /** Of a message that the breaker turned away; the others wait longer with each delivery. */
 const waitOf = (outcome: Outcome | undefined): DeliveredMessage['wait'] =>
   outcome?.kind === 'retry' && outcome.error instanceof SignerPausedError ? outcome.error.wait : undefined;
+
+/** The environment signs on with the PIN before; one that starts now cannot. */
+const warnOfNewerPin = (issuerId: string, error: MintmarkError): void =>
+  logger.warn("The PIN in an issuer's row does not open its signer; the one before does.", { issuerId, error });
 
 /** The check-signer function tells everybody else: the change is in the record. */
 function reportChange({ from, to }: BreakerChange): void {

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { makeCloudWatchClient, makeDynamoDBClient, makeKMSClient, makeSNSClient } from '../shared/aws.ts';
 import { type BreakerChange, Breakers, Gatekeeper } from '../shared/breaker/index.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
+import type { MintmarkError } from '../shared/errors.ts';
 import {
   AdmittedIssuers,
   announce,
@@ -103,7 +104,7 @@ export async function handler(_event: unknown, context: Context): Promise<Reconc
   // A run asks the breaker as a batch of messages does, and tells it how it went.
   const gate = gatekeeper.newGate(context.awsRequestId);
   const reconciliation = await reconcile({
-    authority: { ...authority, issuers: new AdmittedIssuers(authority.issuers, gate) },
+    authority: { ...authority, issuers: new AdmittedIssuers(authority.issuers, gate, warnOfNewerPin) },
     openIntents,
     patience: configuration.RECONCILE_AFTER_SECONDS * 1000,
     firstShard: randomInt(16),
@@ -148,6 +149,10 @@ function report(request: Reconciled): void {
     }
   }
 }
+
+/** As in functions/issue.ts. */
+const warnOfNewerPin = (issuerId: string, error: MintmarkError): void =>
+  logger.warn("The PIN in an issuer's row does not open its signer; the one before does.", { issuerId, error });
 
 /** As in functions/issue.ts: the check-signer function tells everybody else. */
 function reportChange({ from, to }: BreakerChange): void {

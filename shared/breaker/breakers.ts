@@ -164,6 +164,7 @@ export class Breakers {
       ':one': number(1),
       ':false': flag(false),
       ':true': flag(true),
+      ':pinDoubtful': flag(read.isPinDoubtful === true || reason === 'SIGNER_PIN_REFUSED'),
       ':enough': number(enough),
       ':probes': number(probes),
       ':probesLeft': number(read.probesLeft),

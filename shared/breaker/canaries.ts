@@ -21,10 +21,10 @@ export interface CanarySources {
 }
 
 /**
- * What of an answer is the HSM's or key store's being away, and not the canary's own trouble, as PIN_UNSEAL_REFUSED and
- * SIGNER_PIN_REFUSED are.
+ * What of an answer is the HSM's being away, and not the canary's own trouble, as SIGNER_PIN_REFUSED is. A PIN that cannot
+ * be unsealed is its own, too: environments that have theirs sign on while the key store is away.
  */
-const outages: ReadonlySet<string> = new Set<ErrorCode>(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'PIN_UNSEAL_FAILED']);
+const outages: ReadonlySet<string> = new Set<ErrorCode>(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE']);
 
 /**
  * One look's canaries: the HSM's signs once, with its own key and PIN, for all issuers of its cluster; of a key in KMS it

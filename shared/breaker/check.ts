@@ -3,7 +3,7 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SNSClient } from '@aws-sdk/client-sns';
 import { type GuardedIssuer, readBoard } from './board.ts';
 import type { Breakers } from './breakers.ts';
-import { type Canary, canaryProbes, decide, needsCanary, nothingIssues, probesOf, type Step } from './decide.ts';
+import { type Canary, decide, messagesAreOfUse, needsCanary, probesOf, type Step } from './decide.ts';
 import { changeMapping, type Mapping, type MappingChange, mappingChanges, readMappings } from './mappings.ts';
 import type { BreakerRecord } from './record.ts';
 import { type BreakerAnnouncement, tellChanges } from './tell.ts';
@@ -60,7 +60,8 @@ export async function check(sources: CheckSources): Promise<Checked> {
     board.issuers.map((issuer) => orElse(issuer.breaker, () => takeStep(sources, issuer))),
   );
   // An issuer whose breaker cannot be read is issued to all the same.
-  const wanted = board.unreadable.length === 0 && nothingIssues(breakers) ? 'paused' : 'running';
+  const isWanted = board.unreadable.length > 0 || messagesAreOfUse(breakers, sources.now());
+  const wanted = isWanted ? 'running' : 'paused';
   const mappings = await orElse([], () => readMappings(sources.lambda, sources.functionName));
   for (const change of mappingChanges(mappings, board.pausedMappings, wanted)) {
     await orElse(undefined, async () => {
@@ -94,7 +95,7 @@ async function apply(
     case 'leave':
       return record;
     case 'half-open':
-      return breakers.halfOpen(record, canaryProbes, now);
+      return breakers.halfOpen(record, probesOf(record), now);
     case 'give-probes':
       return breakers.giveProbes(record, probesOf(record));
     case 'open':

@@ -16,19 +16,25 @@ export type Canary = 'signs' | 'fails' | 'unknown';
 export type Step = 'leave' | 'half-open' | 'give-probes' | 'open' | 'close';
 
 /** So many batches may try when the canary signs: one may be lost, or hold nothing that needs the signer. */
-export const canaryProbes = 3;
+const canaryProbes = 3;
 
-/** An operator's word is tried with one batch: after a refused PIN, each attempt counts towards locking the user out. */
+/** An operator's word is tried with one batch, and so is a PIN in doubt: each attempt counts towards locking the user out. */
 export const operatorProbes = 1;
 
 export const probesOf = (breaker: BreakerRecord): number =>
-  breaker.reason === 'SIGNER_PIN_REFUSED' || isDecidedByProbe(breaker) ? operatorProbes : canaryProbes;
+  breaker.isPinDoubtful || isDecidedByProbe(breaker) ? operatorProbes : canaryProbes;
 
 /** Milliseconds that a breaker without a canary stays open before a few batches try. */
 const openWithoutCanary = 300_000;
 
 /** Milliseconds after which a probe says nothing any more: longer than the functions that sign may run (deploy/functions.yml). */
 const probeLasts = 90_000;
+
+/**
+ * Milliseconds that a half-open breaker waits for a first batch while its canary signs. What waits in the queues may be other
+ * issuers' for ever.
+ */
+const untriedCloses = 300_000;
 
 /**
  * Milliseconds without a change after which a batch tries by itself. Check-signer looks every minute and needs five for a
@@ -52,10 +58,10 @@ export function decide(breaker: BreakerRecord, canary: Canary, waits: boolean, n
       return canary === 'signs' || lasted >= openWithoutCanary ? 'half-open' : 'leave';
     }
     case 'half-open': {
-      if (isDecidedByProbe(breaker) && isProbeOut(breaker, now)) return 'leave';
+      if ((isDecidedByProbe(breaker) || breaker.isPinDoubtful) && isProbeOut(breaker, now)) return 'leave';
       if (canary === 'fails') return isDecidedByProbe(breaker) && breaker.probesLeft > 0 ? 'leave' : 'open';
       // After a refused PIN only a signature shows that it is right now: the canary has a PIN of its own.
-      if (!waits && breaker.reason !== 'SIGNER_PIN_REFUSED') return 'close';
+      if (!breaker.isPinDoubtful && (!waits || (canary === 'signs' && isUntried(breaker, now)))) return 'close';
       return breaker.probesLeft === 0 ? 'give-probes' : 'leave';
     }
   }
@@ -66,6 +72,10 @@ const isDecidedByProbe = ({ triedBy }: BreakerRecord): boolean => triedBy === 'o
 /** Whether a batch may still be at it. */
 const isProbeOut = ({ probedAt }: BreakerRecord, now: number): boolean =>
   probedAt !== undefined && now - probedAt < probeLasts;
+
+/** Whether no batch has had a use for it in all that time. */
+const isUntried = ({ probedAt, since = 0 }: BreakerRecord, now: number): boolean =>
+  probedAt === undefined && now - since >= untriedCloses;
 
 /**
  * How a batch comes to be one of those that try a signer whose breaker is not closed: it was given a probe, it takes one
@@ -83,9 +93,10 @@ export function probeFor(breaker: BreakerRecord, now: number): 'given' | 'unaide
 export const needsCanary = ({ state, held }: BreakerRecord): boolean => state !== 'closed' && !held;
 
 /**
- * Whether nobody can be issued to: then no message needs to be delivered. The queue is all issuers', so one that works
- * keeps it going.
+ * Whether any message need be delivered: not while nobody can be issued to. The queue is all issuers', so one that works
+ * keeps it going; and so does one that a batch is to try by itself, since without a message there is no batch.
  * @param breakers of the active issuers
+ * @param now milliseconds since the epoch
  */
-export const nothingIssues = (breakers: readonly BreakerRecord[]): boolean =>
-  breakers.length > 0 && breakers.every(({ state }) => state === 'open');
+export const messagesAreOfUse = (breakers: readonly BreakerRecord[], now: number): boolean =>
+  breakers.length === 0 || breakers.some((breaker) => breaker.state !== 'open' || probeFor(breaker, now) !== undefined);

@@ -4,9 +4,9 @@ import { probeFor } from './decide.ts';
 import { SignerPausedError } from './paused.ts';
 import { absentRecord, type BreakerRecord } from './record.ts';
 
-/** What came of asking an issuer's signer, in one batch. */
+/** What one attempt at a certificate came to. */
 export type SignerOutcome =
-  /** At least one signature, which the issuer's public key verifies. */
+  /** A signature, which the issuer's public key verifies. */
   | { readonly kind: 'signed' }
   /** None, and the signer is why. */
   | { readonly kind: 'failed'; readonly error: MintmarkError };
@@ -39,11 +39,35 @@ export const failuresToOpen = 3;
  */
 const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'SIGNATURE_WRONG']);
 
+/** Of a probe these count too: it was to say whether the signer can be used, and this is an answer. */
+const hindrances: ReadonlySet<ErrorCode> = new Set(['SIGNER_MISCONFIGURED', 'PIN_UNSEAL_FAILED', 'PIN_UNSEAL_REFUSED']);
+
 /** Another attempt with the same PIN could lock the crypto user out, so this one holds at once. */
 const refusedPin: ErrorCode = 'SIGNER_PIN_REFUSED';
 
-/** Whether an error counts against the signer. Pure. */
-export const concernsSigner = ({ code }: MintmarkError): boolean => outages.has(code) || code === refusedPin;
+/** What one batch's attempts at an issuer's certificates came to. */
+interface Tally {
+  signed: number;
+  wrong: number;
+  /** The last one that says that the signer is of no use. */
+  outage?: MintmarkError;
+  hindrance?: MintmarkError;
+}
+
+/**
+ * What a batch says of the signer in the end; undefined when nothing. Pure.
+ *
+ * A signature outweighs what failed beside it: the signer is there. But not a wrong signature: that is an HSM that lies, and
+ * how often is chance. A probe takes none, for the breaker that it closes lets everybody in; a batch of a closed breaker
+ * fails where at least half of its signatures are wrong, since fewer cost those requests another delivery and have an alarm of
+ * their own, and a stop costs everybody's.
+ */
+function verdictOf({ signed, wrong, outage, hindrance }: Tally, isProbe: boolean): SignerOutcome | undefined {
+  const liesTooOften = isProbe ? wrong > 0 : wrong > 0 && wrong >= signed;
+  if (signed > 0 && !liesTooOften) return { kind: 'signed' };
+  const error = outage ?? (isProbe ? hindrance : undefined);
+  return error === undefined ? undefined : { kind: 'failed', error };
+}
 
 export interface GatekeeperOptions {
   readonly breakers: Breakers;
@@ -92,7 +116,9 @@ export class Gate {
   readonly #memory: Memory;
   readonly #batchId: string;
   readonly #admitted = new Map<string, Promise<Admitted>>();
-  readonly #outcomes = new Map<string, SignerOutcome>();
+  readonly #tallies = new Map<string, Tally>();
+  /** Of issuers whose PIN was refused: what came of saying so. */
+  readonly #holds = new Map<string, Promise<BreakerChange[]>>();
 
   constructor(options: GatekeeperOptions, memory: Memory, batchId: string) {
     this.#options = options;
@@ -110,37 +136,70 @@ export class Gate {
     return admitted;
   }
 
-  /** What one attempt came to. A signature outweighs every failure of the batch, a refused PIN the other failures. */
+  /** Notes what one attempt came to; `report` says what that means. */
   note(issuerId: string, outcome: SignerOutcome): void {
-    const noted = this.#outcomes.get(issuerId);
-    if (noted?.kind === 'signed') return;
-    const isWorse = outcome.kind === 'failed' && noted?.error.code !== refusedPin;
-    if (outcome.kind === 'signed' || isWorse) this.#outcomes.set(issuerId, outcome);
+    if (outcome.kind === 'failed') this.noteError(issuerId, outcome.error);
+    else this.#tallyOf(issuerId).signed++;
   }
 
-  /** Notes what was thrown on the way to a signature, if it counts against the signer. */
+  /**
+   * Notes what was thrown on the way to a signature, if it counts against the signer. A refused PIN is told to the record
+   * at once, whatever was signed beside it: each environment that logs in until then sends it once more.
+   */
   noteError(issuerId: string, thrown: unknown): void {
     const error = asMintmarkError(thrown);
-    if (concernsSigner(error)) this.note(issuerId, { kind: 'failed', error });
+    const { code } = error;
+    if (code === refusedPin) {
+      if (!this.#holds.has(issuerId)) this.#holds.set(issuerId, this.#holdRefused(issuerId, error));
+      return;
+    }
+    const tally = this.#tallyOf(issuerId);
+    if (code === 'SIGNATURE_WRONG') tally.wrong++;
+    // Of several outages a wrong signature is the one to be told of.
+    if (outages.has(code) && tally.outage?.code !== 'SIGNATURE_WRONG') tally.outage = error;
+    if (hindrances.has(code)) tally.hindrance = error;
   }
 
   /** Tells the records; once, when the batch is done. What cannot be written is lost: the next batch will say it again. */
   async report(): Promise<BreakerChange[]> {
-    const changes = await Promise.all(
-      [...this.#outcomes].map(async ([issuerId, outcome]) => {
-        const admitted = this.#admitted.get(issuerId);
-        if (admitted === undefined) return [];
-        try {
-          const changes = await this.#tell((await admitted).record, outcome);
-          for (const { to } of changes) this.#memory.lastRead.set(issuerId, to);
-          return changes;
-        } catch (error) {
-          this.#options.onError(asMintmarkError(error));
-          return [];
-        }
-      }),
-    );
-    return changes.flat();
+    const told = [...this.#tallies].map(async ([issuerId, tally]) => {
+      const admitted = this.#admitted.get(issuerId);
+      if (admitted === undefined || this.#holds.has(issuerId)) return [];
+      return this.#written(issuerId, async () => {
+        const { record } = await admitted;
+        const verdict = verdictOf(tally, record.state === 'half-open');
+        return verdict === undefined ? [] : this.#tell(record, verdict);
+      });
+    });
+    return (await Promise.all([...this.#holds.values(), ...told])).flat();
+  }
+
+  #tallyOf(issuerId: string): Tally {
+    const tally = this.#tallies.get(issuerId) ?? { signed: 0, wrong: 0 };
+    this.#tallies.set(issuerId, tally);
+    return tally;
+  }
+
+  /** Never throws: nobody waits for it before `report`. */
+  async #holdRefused(issuerId: string, error: MintmarkError): Promise<BreakerChange[]> {
+    return this.#written(issuerId, async () => {
+      const admitted = await this.#admitted.get(issuerId);
+      if (admitted === undefined) return [];
+      const { record } = admitted;
+      this.#memory.refusedAt.set(issuerId, record.revision);
+      return this.#hold(record, { reason: error.code, detail: error.message });
+    });
+  }
+
+  async #written(issuerId: string, write: () => Promise<BreakerChange[]>): Promise<BreakerChange[]> {
+    try {
+      const changes = await write();
+      for (const { to } of changes) this.#memory.lastRead.set(issuerId, to);
+      return changes;
+    } catch (error) {
+      this.#options.onError(asMintmarkError(error));
+      return [];
+    }
   }
 
   async #admit(issuerId: string): Promise<Admitted> {
@@ -192,15 +251,12 @@ export class Gate {
     const changed = (to: BreakerRecord | undefined): BreakerChange[] =>
       to === undefined ? [] : [{ from: admitted, to }];
     if (outcome.kind === 'signed') {
+      this.#memory.refusedAt.delete(admitted.issuerId);
       if (admitted.state === 'half-open') return changed(await breakers.close(admitted, now()));
       if (admitted.failures > 0) await breakers.forgetFailures(admitted);
       return [];
     }
     const why = { reason: outcome.error.code, detail: outcome.error.message };
-    if (outcome.error.code === refusedPin) {
-      this.#memory.refusedAt.set(admitted.issuerId, admitted.revision);
-      return this.#hold(admitted, why);
-    }
     if (admitted.state === 'half-open') return changed(await breakers.open(admitted, why, failuresToOpen, now()));
     const isEnough = admitted.failures >= failuresToOpen;
     const counted = isEnough ? admitted : await breakers.countFailure(admitted, this.#batchId);

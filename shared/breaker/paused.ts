@@ -2,17 +2,21 @@ import { MintmarkError } from '../errors.ts';
 import type { Wait } from '../queue/index.ts';
 import type { BreakerRecord } from './record.ts';
 
+/** Times `pausedSeconds`: the longest wait of a message. */
+const longestPause = 5;
+
 /** An issuer's breaker lets this batch not ask the signer: SIGNER_PAUSED, and how long to stay away. */
 export class SignerPausedError extends MintmarkError {
   readonly wait: Wait;
-  /** Half-open: other requests are finding out. */
+  /** Half-open, and not for longer than a message may wait: other requests are finding out. */
   readonly isBeingTried: boolean;
 
   /** @param now milliseconds since the epoch */
   constructor(record: BreakerRecord, pausedSeconds: number, now: number) {
     super('SIGNER_PAUSED', sentenceOf(record));
     this.wait = waitOf(record, pausedSeconds, now);
-    this.isBeingTried = record.state === 'half-open';
+    const lasted = now - (record.since ?? 0);
+    this.isBeingTried = record.state === 'half-open' && lasted < longestPause * pausedSeconds * 1000;
   }
 }
 
@@ -29,7 +33,7 @@ function sentenceOf({ issuerId, state, held, since, reason, detail }: BreakerRec
  * comes of the probes, not soon; in between as long as when open.
  */
 export function waitOf({ state, since = 0 }: BreakerRecord, pausedSeconds: number, now: number): Wait {
-  const open = { least: pausedSeconds, most: 5 * pausedSeconds };
+  const open = { least: pausedSeconds, most: longestPause * pausedSeconds };
   if (state !== 'half-open') return open;
   const lasted = Math.max(0, now - since) / 1000;
   const shortest = pausedSeconds / 12;

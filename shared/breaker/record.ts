@@ -49,6 +49,11 @@ export interface BreakerRecord {
   readonly probedAt?: number;
   /** Open until an operator says otherwise: the canary does not make it half-open. */
   readonly held: boolean;
+  /**
+   * A PIN was refused, and nothing was signed with one since: whatever the reason is by now, one attempt at a time. Not the
+   * breaker's alone to forget, since an HSM counts wrong logins until one is right.
+   */
+  readonly isPinDoubtful?: true;
   /** Milliseconds since the epoch, of the present state; undefined for one that has always been closed. */
   readonly since?: number;
   /** Milliseconds since the epoch: when it was last seen closed; of one that is not. */
@@ -134,13 +139,13 @@ export const effects: Readonly<Record<BreakerTransition, Effect>> = {
   countFailure: { set: 'revision = :revision', add: 'failedBatches :batch' },
   forgetFailures: { remove: 'failedBatches' },
   open: { set: `${enter}, ${opened}, held = :false`, remove: `failedBatches, ${ofProbes}` },
-  hold: { set: `${enter}, ${opened}, held = :true`, remove: `failedBatches, ${ofProbes}` },
+  hold: { set: `${enter}, ${opened}, held = :true, pinDoubtful = :pinDoubtful`, remove: `failedBatches, ${ofProbes}` },
   halfOpen: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy`, remove: 'probedAt' },
   resume: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy, held = :false`, remove: 'probedAt' },
   takeProbe: { set: 'probesLeft = probesLeft - :one, probedAt = :now' },
   probeUnaided: { set: `${enter}, probesLeft = :none, triedBy = :triedBy, probedAt = :now` },
   giveProbes: { set: 'probesLeft = :probes' },
-  close: { set: `${enter}, probesLeft = :none`, remove: `reason, detail, openedAt, ${ofProbes}` },
+  close: { set: `${enter}, probesLeft = :none`, remove: `reason, detail, openedAt, pinDoubtful, ${ofProbes}` },
 };
 
 /** Of an issuer whose breaker was never written. */
@@ -176,6 +181,7 @@ export function readBreaker(issuerId: string, item: Item): BreakerRecord {
       ...readTriedBy(item),
       ...(item.probedAt === undefined ? {} : { probedAt: readTimestamp(item, 'probedAt') }),
       held: item.held?.BOOL === true,
+      ...(item.pinDoubtful?.BOOL === true ? { isPinDoubtful: true } : {}),
       ...(item.since === undefined ? {} : { since: readTimestamp(item, 'since') }),
       ...(item.openedAt === undefined ? {} : { openedAt: readTimestamp(item, 'openedAt') }),
       ...readReason(item),

@@ -58,7 +58,8 @@ export class CanarySigner {
   async sign(record: CanaryRecord, deadline: number): Promise<SigningCanary> {
     const { now, stage } = this.#options;
     try {
-      const signer = await this.#open(record, deadline);
+      const standing = await this.#open(record, deadline);
+      const signer = await standing.opened;
       const { hash } = signer.scheme;
       const text = canaryText(stage, record.clusterId, now());
       const digest = createHash(hash).update(text).digest();
@@ -66,7 +67,10 @@ export class CanarySigner {
       const [result] = await signer.sign([digest], deadline);
       const milliseconds = now() - startedAt;
       if (result === undefined) throw new Error('The signer answered fewer digests than it was given.');
-      if ('error' in result) throw result.error;
+      if ('error' in result) {
+        await this.#stopUsingRefused(standing, result.error);
+        throw result.error;
+      }
       const verifies = verify(hash, text, signer.publicKey, result.signature);
       return verifies ? { outcome: 'signed', milliseconds } : { outcome: 'wrong' };
     } catch (error) {
@@ -83,35 +87,55 @@ export class CanarySigner {
     await signer?.close();
   }
 
-  async #open(record: CanaryRecord, deadline: number): Promise<Signer> {
+  /** The opening that succeeded. @throws what opening throws, and what stands of it */
+  async #open(record: CanaryRecord, deadline: number): Promise<Standing> {
     const fingerprint = fingerprintOf(record);
     const { now, openSigner } = this.#options;
     const standing = this.#standing?.fingerprint === fingerprint ? this.#standing : undefined;
     const isOver = standing?.refusedUntil !== undefined && now() >= standing.refusedUntil;
-    if (standing !== undefined && !isOver) return standing.opened;
+    if (standing !== undefined && !isOver) {
+      await standing.opened;
+      return standing;
+    }
     await this.close();
     const refusals = standing?.refusals ?? 0;
     const opened = openSigner(record, deadline);
     const opening: Standing = { fingerprint, opened, refusals };
     this.#standing = opening;
     try {
-      return await opened;
+      await opened;
     } catch (error) {
       if (this.#standing === opening) this.#standing = this.#afterFailure(opening, error);
       throw error;
     }
+    // A right login begins the HSM's count anew.
+    const right: Standing = { fingerprint, opened, refusals: 0 };
+    if (this.#standing === opening) this.#standing = right;
+    return right;
+  }
+
+  /** A signer that lost its session and was refused when it logged in again does so no more; from then on as if unopened. */
+  async #stopUsingRefused(standing: Standing, error: Error): Promise<void> {
+    if (!isRefusedPin(error) || this.#standing?.opened !== standing.opened) return;
+    const opened = Promise.reject(error);
+    // Nobody may ask for it.
+    opened.catch(() => undefined);
+    this.#standing = this.#afterFailure({ ...standing, opened }, error);
+    await (await standing.opened).close();
   }
 
   /** What is remembered of an opening that failed: nothing but how often its PIN was refused, and since when. */
   #afterFailure(opening: Standing, error: unknown): Standing | undefined {
     const { refusals } = opening;
     const now = this.#options.now();
-    if (asMintmarkError(error).code === 'SIGNER_PIN_REFUSED') {
+    if (isRefusedPin(error)) {
       return { ...opening, refusals: refusals + 1, refusedUntil: now + firstRefusalStands * 2 ** refusals };
     }
     return refusals === 0 ? undefined : { ...opening, refusedUntil: now };
   }
 }
+
+const isRefusedPin = (error: unknown): boolean => asMintmarkError(error).code === 'SIGNER_PIN_REFUSED';
 
 function fingerprintOf({ clusterId, signerUri, publicKey, sealedPin }: CanaryRecord): string {
   const hash = createHash('sha256');

@@ -1,4 +1,5 @@
 import type { Gate } from '../breaker/index.ts';
+import type { MintmarkError } from '../errors.ts';
 import type { IssuerSource } from './authority.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 
@@ -14,9 +15,13 @@ export class AdmittedIssuers implements IssuerSource {
   /** Issuers whose refused PIN this batch may have sent again: it has one attempt, however many requests it holds. */
   readonly #sentAgain = new Set<string>();
 
-  constructor(issuers: IssuerSource, gate: Gate) {
+  readonly #onNewerPinError: (issuerId: string, error: MintmarkError) => void;
+
+  /** @param onNewerPinError hears of an issuer whose signer goes on with an older PIN than its row has, and why; once */
+  constructor(issuers: IssuerSource, gate: Gate, onNewerPinError: (issuerId: string, error: MintmarkError) => void) {
     this.#issuers = issuers;
     this.#gate = gate;
+    this.#onNewerPinError = onNewerPinError;
   }
 
   /** @throws SignerPausedError, and what the issuers throw */
@@ -44,20 +49,36 @@ export class AdmittedIssuers implements IssuerSource {
   async #observe(issuerId: string, opening: Promise<OpenIssuer>): Promise<OpenIssuer> {
     try {
       const issuer = await opening;
-      const observed = this.#observed.get(issuer) ?? observe(issuer, issuerId, this.#gate);
-      this.#observed.set(issuer, observed);
-      return observed;
+      const observed = this.#observed.get(issuer);
+      if (observed !== undefined) return observed;
+      if (issuer.newerPinError !== undefined) this.#tellNewerPinError(issuerId, issuer.newerPinError);
+      const observing = observe(issuer, issuerId, this.#gate);
+      this.#observed.set(issuer, observing);
+      return observing;
     } catch (error) {
       this.#gate.noteError(issuerId, error);
       throw error;
     }
+  }
+
+  /**
+   * This batch is signed with the older PIN, and a newer one that was refused holds the breaker all the same, which stops
+   * this environment with the others: each of them would send it once, and a handful of wrong logins locks the user out;
+   * nor can messages be had delivered to those alone that still have a session. Any other error holds nothing.
+   */
+  #tellNewerPinError(issuerId: string, error: MintmarkError): void {
+    this.#gate.noteError(issuerId, error);
+    this.#onNewerPinError(issuerId, error);
   }
 }
 
 const observe = (issuer: OpenIssuer, issuerId: string, gate: Gate): OpenIssuer => ({
   ...issuer,
   certify: async (tbsCertificates, deadline) => {
-    const certified = await issuer.certify(tbsCertificates, deadline);
+    const certified = await issuer.certify(tbsCertificates, deadline).catch((error: unknown) => {
+      gate.noteError(issuerId, error);
+      throw error;
+    });
     for (const one of certified) {
       if ('error' in one) gate.noteError(issuerId, one.error);
       else gate.note(issuerId, { kind: 'signed' });

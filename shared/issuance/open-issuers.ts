@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { MintmarkError } from '../errors.ts';
+import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
 import type { Issuer, Issuers } from '../ledger/index.ts';
 import type { Signer } from '../signer/index.ts';
 import type { RefusedPin } from './authority.ts';
@@ -18,7 +18,11 @@ export interface OpenIssuer {
   readonly certify: (tbsCertificates: readonly Uint8Array[], deadline: number) => Promise<Certified[]>;
   /** The template of a profile's certificates; made once. */
   readonly templateOf: (profile: Profile) => ReturnType<typeof tbsTemplate>;
+  /** Its row has another PIN's envelope than its signer was opened with; why that one does not open. */
+  readonly newerPinError?: MintmarkError;
 }
+
+const refusedPinCode: ErrorCode = 'SIGNER_PIN_REFUSED';
 
 /** An issuer's row may be read from memory for this long (milliseconds): so long can retiring one take to be seen. */
 const cacheLifetime = 60_000;
@@ -30,9 +34,16 @@ export interface OpenIssuersOptions {
   readonly now: () => number;
 }
 
-interface OpenedSigner {
-  readonly fingerprint: string;
-  readonly signer: Promise<Signer>;
+/** A signer that opened. */
+interface WorkingSigner {
+  readonly fingerprint: Fingerprint;
+  readonly signer: Signer;
+  readonly issuer: OpenIssuer;
+}
+
+/** What came of an issuer's row, as it was read. */
+interface Opening {
+  readonly fingerprint: Fingerprint;
   readonly opened: Promise<OpenIssuer>;
   /** Its PIN was refused: that answer stands. */
   isRefused: boolean;
@@ -42,7 +53,8 @@ interface OpenedSigner {
 export class OpenIssuers {
   readonly #options: OpenIssuersOptions;
   readonly #rows = new Map<string, { readonly issuer: Issuer | undefined; readonly readAt: number }>();
-  readonly #opened = new Map<string, OpenedSigner>();
+  readonly #openings = new Map<string, Opening>();
+  readonly #working = new Map<string, WorkingSigner>();
   readonly #closing: Promise<void>[] = [];
 
   constructor(options: OpenIssuersOptions) {
@@ -50,35 +62,13 @@ export class OpenIssuers {
   }
 
   /**
-   * An active issuer with its signer open.
+   * An active issuer with its signer open. Where the row has another PIN's envelope by now and that one does not open, the
+   * signer of before, which still works, with `newerPinError`.
    * @param deadline milliseconds since the epoch
    * @throws MintmarkError ISSUER_NOT_ACTIVE, CONFIGURATION_INVALID, the signer's, the store's
    */
-  async open(issuerId: string, deadline: number): Promise<OpenIssuer> {
-    const issuer = await this.#read(issuerId);
-    if (issuer?.state !== 'active') {
-      const state = issuer === undefined ? 'is not in the issuers table' : 'is retired';
-      throw new MintmarkError('ISSUER_NOT_ACTIVE', `The issuer ${issuerId} ${state}.`);
-    }
-    const fingerprint = fingerprintOf(issuer);
-    const standing = this.#opened.get(issuerId);
-    if (standing?.fingerprint === fingerprint) return standing.opened;
-    const opening = this.#openSigner(issuer, fingerprint, deadline);
-    this.#opened.set(issuerId, opening);
-    try {
-      return await opening.opened;
-    } catch (error) {
-      // What failed is tried again, but for a PIN that was refused: sent again and again it locks the crypto user out,
-      // so that answer stands until the row holds another one, or until somebody says that it may be sent again.
-      opening.isRefused = error instanceof MintmarkError && error.code === 'SIGNER_PIN_REFUSED';
-      if (!opening.isRefused && this.#opened.get(issuerId) === opening) this.#opened.delete(issuerId);
-      // Whoever asks next does so because somebody says that it holds one by now.
-      if (opening.isRefused) this.#rows.delete(issuerId);
-      throw error;
-    } finally {
-      // Not waited for: a signer that hangs has five seconds to close, which are not this request's.
-      this.#closing.push(closed(standing));
-    }
+  open(issuerId: string, deadline: number): Promise<OpenIssuer> {
+    return this.#open(issuerId, deadline, 'stays-refused');
   }
 
   /**
@@ -87,15 +77,100 @@ export class OpenIssuers {
    */
   openNow(issuerId: string, deadline: number, refusedPin: RefusedPin = 'stays-refused'): Promise<OpenIssuer> {
     this.#rows.delete(issuerId);
-    // One that is being opened is left: its attempt is the one.
-    if (refusedPin === 'is-sent-again' && this.#opened.get(issuerId)?.isRefused) this.#opened.delete(issuerId);
-    return this.open(issuerId, deadline);
+    return this.#open(issuerId, deadline, refusedPin);
   }
 
   async close(): Promise<void> {
-    const standing = [...this.#opened.values()];
-    this.#opened.clear();
-    await Promise.all([...this.#closing, ...standing.map(closed)]);
+    const openings = [...this.#openings.values()];
+    this.#openings.clear();
+    // One that never opened has nothing to close, and its error went to those who asked for it.
+    await Promise.allSettled(openings.map(({ opened }) => opened));
+    for (const { signer } of this.#working.values()) this.#closing.push(signer.close());
+    this.#working.clear();
+    await Promise.all(this.#closing);
+  }
+
+  async #open(issuerId: string, deadline: number, refusedPin: RefusedPin): Promise<OpenIssuer> {
+    const issuer = await this.#read(issuerId);
+    if (issuer?.state !== 'active') {
+      const state = issuer === undefined ? 'is not in the issuers table' : 'is retired';
+      throw new MintmarkError('ISSUER_NOT_ACTIVE', `The issuer ${issuerId} ${state}.`);
+    }
+    const fingerprint = fingerprintOf(issuer);
+    const standing = this.#openings.get(issuerId);
+    // One that is being opened is left: its attempt is the one.
+    const isSentAgain = refusedPin === 'is-sent-again' && standing?.isRefused === true;
+    if (standing?.fingerprint.whole === fingerprint.whole && !isSentAgain) return standing.opened;
+    const opened = this.#openAfter(standing, issuer, fingerprint, deadline);
+    const opening: Opening = { fingerprint, opened, isRefused: false };
+    this.#openings.set(issuerId, opening);
+    const error = await opened.then(({ newerPinError }) => newerPinError, asMintmarkError);
+    // What failed is tried again, but for a PIN that was refused: sent again and again it locks the crypto user out,
+    // so that answer stands until the row holds another one, or until somebody says that it may be sent again.
+    opening.isRefused = error?.code === refusedPinCode;
+    if (error !== undefined && !opening.isRefused && this.#openings.get(issuerId) === opening) {
+      this.#openings.delete(issuerId);
+    }
+    // Whoever asks next does so because somebody says that the row holds another one by now.
+    if (opening.isRefused) this.#rows.delete(issuerId);
+    return opened;
+  }
+
+  /** In turn: which signer works, and which is closed, is then the last row's to say. */
+  async #openAfter(
+    standing: Opening | undefined,
+    issuer: Issuer,
+    fingerprint: Fingerprint,
+    deadline: number,
+  ): Promise<OpenIssuer> {
+    const { issuerId } = issuer;
+    await standing?.opened.catch(() => undefined);
+    const before = this.#working.get(issuerId);
+    if (before?.fingerprint.whole === fingerprint.whole) return before.issuer;
+    try {
+      const working = await this.#openSigner(issuer, fingerprint, deadline);
+      this.#working.set(issuerId, working);
+      this.#closeInBackground(before);
+      return working.issuer;
+    } catch (error) {
+      // A slip in a rotated PIN stops no environment whose session is good. What is more than a PIN is not passed over:
+      // another key or certificate is another CA.
+      if (before?.fingerprint.ca === fingerprint.ca) return { ...before.issuer, newerPinError: asMintmarkError(error) };
+      this.#working.delete(issuerId);
+      this.#closeInBackground(before);
+      throw error;
+    }
+  }
+
+  async #openSigner(issuer: Issuer, fingerprint: Fingerprint, deadline: number): Promise<WorkingSigner> {
+    const { issuerId } = issuer;
+    const certificate = readIssuerCertificate(issuerId, issuer.certificate);
+    const signer = await this.#options.openSigner(issuer, certificate, deadline);
+    const onRefused = (error: MintmarkError) => this.#stopUsing(issuerId, signer, error);
+    return { fingerprint, signer, issuer: openIssuer(issuer, certificate, signer, onRefused) };
+  }
+
+  /**
+   * A signer whose session was lost, and whose PIN was refused when it logged in again: it logs in no more, so only another
+   * one can, when the row holds another PIN or somebody says that this one may be sent again.
+   */
+  #stopUsing(issuerId: string, signer: Signer, error: MintmarkError): void {
+    const working = this.#working.get(issuerId);
+    if (working?.signer !== signer) return;
+    this.#working.delete(issuerId);
+    this.#closeInBackground(working);
+    this.#rows.delete(issuerId);
+    const opened = Promise.reject(error);
+    // Nobody may ask for it.
+    opened.catch(() => undefined);
+    const standing = this.#openings.get(issuerId);
+    const fingerprint = standing?.fingerprint ?? working.fingerprint;
+    this.#openings.set(issuerId, { fingerprint, opened, isRefused: true });
+  }
+
+  /** Not waited for: a signer that hangs has five seconds to close, which are not this request's. */
+  #closeInBackground(working: WorkingSigner | undefined): void {
+    if (working !== undefined) this.#closing.push(working.signer.close());
   }
 
   async #read(issuerId: string): Promise<Issuer | undefined> {
@@ -107,23 +182,32 @@ export class OpenIssuers {
     if (issuer !== undefined) this.#rows.set(issuerId, { issuer, readAt: now });
     return issuer;
   }
-
-  #openSigner(issuer: Issuer, fingerprint: string, deadline: number): OpenedSigner {
-    // In a promise: a certificate that cannot be read is an answer like the signer's.
-    const read = Promise.resolve().then(() => readIssuerCertificate(issuer.issuerId, issuer.certificate));
-    const signer = read.then((certificate) => this.#options.openSigner(issuer, certificate, deadline));
-    const opened = Promise.all([read, signer]).then(([certificate, open]) => openIssuer(issuer, certificate, open));
-    return { fingerprint, signer, opened, isRefused: false };
-  }
 }
 
-function openIssuer(issuer: Issuer, certificate: IssuerCertificate, signer: Signer): OpenIssuer {
+/** @param onRefused hears that the signer's PIN was refused; it is then asked no more */
+function openIssuer(
+  issuer: Issuer,
+  certificate: IssuerCertificate,
+  signer: Signer,
+  onRefused: (error: MintmarkError) => void,
+): OpenIssuer {
   const { issuerId, baseUrl, crlShardCount } = issuer;
   const tbsIssuer: TbsIssuer = { issuerId, certificate, scheme: signer.scheme, baseUrl, crlShardCount };
   const templates = new Map<string, ReturnType<typeof tbsTemplate>>();
+  let refusal: MintmarkError | undefined;
   return {
     tbsIssuer,
-    certify: (tbsCertificates, deadline) => certify(signer, certificate.publicKey, tbsCertificates, deadline),
+    certify: async (tbsCertificates, deadline) => {
+      // Whoever had it before it was closed gets the same answer as whoever opens it now.
+      if (refusal !== undefined) return refusedAll(tbsCertificates, refusal);
+      const certified = await certify(signer, certificate.publicKey, tbsCertificates, deadline);
+      const refused = certified.map(errorOf).find((error) => error?.code === refusedPinCode);
+      if (refused !== undefined && refusal === undefined) {
+        refusal = refused;
+        onRefused(refused);
+      }
+      return certified;
+    },
     templateOf: (profile) => {
       const template = templates.get(profile.hash) ?? tbsTemplate(tbsIssuer, profile);
       templates.set(profile.hash, template);
@@ -132,20 +216,31 @@ function openIssuer(issuer: Issuer, certificate: IssuerCertificate, signer: Sign
   };
 }
 
-/** What a signer was opened from: the key, its certificate and the PIN's envelopes. */
-function fingerprintOf(issuer: Issuer): string {
-  const hash = createHash('sha256')
-    .update(issuer.signerUri)
-    .update(issuer.signatureAlgorithm ?? '')
-    .update(issuer.certificate);
-  for (const region of Object.keys(issuer.sealedPins).sort())
-    hash.update(region).update(issuer.sealedPins[region] ?? '');
-  return hash.update(issuer.baseUrl).update(String(issuer.crlShardCount)).digest('hex');
+const refusedAll = (tbsCertificates: readonly Uint8Array[], error: MintmarkError): Certified[] =>
+  tbsCertificates.map(() => ({ error }));
+
+const errorOf = (certified: Certified): MintmarkError | undefined =>
+  'error' in certified ? asMintmarkError(certified.error) : undefined;
+
+/** What a signer was opened from. */
+interface Fingerprint {
+  /** Everything but the PIN's envelopes. */
+  readonly ca: string;
+  readonly whole: string;
 }
 
-async function closed(standing: OpenedSigner | undefined): Promise<void> {
-  if (standing === undefined) return;
-  // One that never opened has nothing to close, and its error went to those who asked for it.
-  const signer = await standing.signer.catch(() => undefined);
-  await signer?.close();
+function fingerprintOf(issuer: Issuer): Fingerprint {
+  const { signerUri, signatureAlgorithm = '', certificate, baseUrl, crlShardCount, sealedPins } = issuer;
+  const ca = digestOfAll([signerUri, signatureAlgorithm, certificate, baseUrl, String(crlShardCount)]);
+  const pins = Object.keys(sealedPins)
+    .toSorted()
+    .flatMap((region) => [region, sealedPins[region] ?? '']);
+  return { ca, whole: digestOfAll([ca, ...pins]) };
+}
+
+/** Of each one's digest: where one ends and the next begins is in it. */
+function digestOfAll(parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(createHash('sha256').update(part).digest());
+  return hash.digest('hex');
 }

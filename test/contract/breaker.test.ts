@@ -255,9 +255,89 @@ describe('several workers', () => {
     await gate.admit(issuerId);
     gate.noteError(issuerId, unavailable);
     gate.note(issuerId, { kind: 'signed' });
-    gate.noteError(issuerId, refused);
+    gate.noteError(issuerId, unavailable);
     expect(await gate.report()).toEqual([]);
     expect(await read()).toMatchObject({ failures: 0, revision: 0 });
+  });
+
+  it('a refused PIN outweighs every signature, and is told at once: others would send it meanwhile', async () => {
+    const gate = newGate();
+    await gate.admit(issuerId);
+    gate.note(issuerId, { kind: 'signed' });
+    gate.noteError(issuerId, refused);
+    gate.noteError(issuerId, refused);
+    await expect.poll(read).toMatchObject({ state: 'open', held: true, isPinDoubtful: true });
+    gate.note(issuerId, { kind: 'signed' });
+    expect((await gate.report()).map(({ to }) => to.revision)).toEqual([1]);
+    expect(await read()).toMatchObject({ held: true, reason: 'SIGNER_PIN_REFUSED', revision: 1 });
+  });
+
+  it('a refused PIN that could not be told is no reason to close it: the next probe says it again', async () => {
+    await bring('half-open');
+    const worker = newWorker();
+    const gate = newGate(worker);
+    await gate.admit(issuerId);
+    worker.dynamoDB.fail(updates(tables.issuers), 'not-written');
+    gate.noteError(issuerId, refused);
+    await expect.poll(() => worker.errors.map(({ code }) => code)).toEqual(['STORE_UNAVAILABLE']);
+    gate.note(issuerId, { kind: 'signed' });
+    expect(await gate.report()).toEqual([]);
+    expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0 });
+  });
+
+  describe('wrong signatures beside right ones', () => {
+    const wrong = new MintmarkError('SIGNATURE_WRONG', 'It does not verify.');
+
+    async function batchWith(right: number, wrongs: number) {
+      const gate = newGate();
+      await gate.admit(issuerId);
+      for (let count = 0; count < wrongs; count++) gate.noteError(issuerId, wrong);
+      for (let count = 0; count < right; count++) gate.note(issuerId, { kind: 'signed' });
+      gate.noteError(issuerId, unavailable);
+      return gate.report();
+    }
+
+    it('open again what a probe tried, be it one', async () => {
+      await bring('half-open');
+      expect((await batchWith(9, 1)).map(({ to }) => [to.state, to.reason])).toEqual([['open', 'SIGNATURE_WRONG']]);
+    });
+
+    it('are a failed batch of a closed breaker where they are half of all', async () => {
+      await batchWith(5, 5);
+      expect(await read()).toMatchObject({ failures: 1 });
+      await batchWith(6, 5);
+      expect(await read()).toMatchObject({ failures: 0 });
+      for (let batch = 0; batch < failuresToOpen; batch++) await batchWith(5, 5);
+      expect(await read()).toMatchObject({ state: 'open', reason: 'SIGNATURE_WRONG' });
+    });
+  });
+
+  it.each(['SIGNER_MISCONFIGURED', 'PIN_UNSEAL_FAILED', 'PIN_UNSEAL_REFUSED'] as const)(
+    'a probe that ends in %s opens it again, if nothing was signed beside it',
+    async (code) => {
+      await bring('half-open');
+      expect((await batchThat(new MintmarkError(code, 'Not so.'))).map(({ to }) => to.reason)).toEqual([code]);
+      await breakers.resume(await read(), 1, now);
+      const gate = newGate();
+      await gate.admit(issuerId);
+      gate.noteError(issuerId, new MintmarkError(code, 'Not so.'));
+      gate.note(issuerId, { kind: 'signed' });
+      expect((await gate.report()).map(({ to }) => to.state)).toEqual(['closed']);
+    },
+  );
+
+  it('a PIN that was refused is in doubt until something is signed, whatever the reason has become', async () => {
+    await batchThat(refused);
+    await breakers.resume(await read(), 1, now);
+    await batchThat(unavailable);
+    expect(await read()).toMatchObject({ state: 'open', reason: 'SIGNER_UNAVAILABLE', isPinDoubtful: true });
+    await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'By hand.' }, now);
+    expect(await read()).toMatchObject({ reason: 'OPERATOR', isPinDoubtful: true });
+    await breakers.resume(await read(), 1, now);
+    await batchThat('signs');
+    expect(await read()).not.toHaveProperty('isPinDoubtful');
+    await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'By hand.' }, now);
+    expect(await read()).not.toHaveProperty('isPinDoubtful');
   });
 
   it.each(['SIGNER_MISCONFIGURED', 'PIN_UNSEAL_REFUSED', 'STORE_UNAVAILABLE', 'INTERNAL', 'SIGNER_PAUSED'] as const)(
@@ -287,9 +367,9 @@ describe('several workers', () => {
   it('a refused PIN holds at once, and also what another batch opened meanwhile', async () => {
     const late = newGate();
     await late.admit(issuerId);
-    late.noteError(issuerId, refused);
     for (let batch = 0; batch < failuresToOpen; batch++) await batchThat(unavailable);
     expect(await read()).toMatchObject({ state: 'open', held: false });
+    late.noteError(issuerId, refused);
     expect((await late.report()).map(({ to }) => to.held)).toEqual([true]);
     expect(await read()).toMatchObject({ state: 'open', held: true, reason: 'SIGNER_PIN_REFUSED' });
     expect(await breakers.halfOpen(await read(), 3, now)).toBeUndefined();
@@ -398,6 +478,14 @@ describe('several workers', () => {
       expect(await newGate().admit(issuerId)).toMatchObject({ sendsRefusedPinAgain: false });
       await batchThat(refused, worker);
       expect(await read()).toMatchObject({ state: 'open', held: true });
+    });
+
+    it('is forgotten with the first signature', async () => {
+      const worker = newWorker();
+      await batchThat(refused, worker);
+      await breakers.resume(await read(), 1, now);
+      await batchThat('signs', worker);
+      expect(await newGate(worker).admit(issuerId)).toMatchObject({ sendsRefusedPinAgain: false });
     });
 
     it('is not sent again because the record could not be read', async () => {

@@ -600,19 +600,27 @@ describe('giving up', () => {
   });
 
   it.each([
-    { state: 'half-open', receiveCount: 7, kind: 'retry' },
-    { state: 'open', receiveCount: 1, kind: 'retry' },
-    { state: 'open', receiveCount: 2, kind: 'failed' },
-  ] as const)('of what got old with its queue paused: $state, delivery $receiveCount: $kind', async (paused) => {
-    const { message } = await newMessage();
-    const record = { ...absentRecord('devices'), state: paused.state, since: now };
-    worker.openingFails = new SignerPausedError(record, 60, now);
-    now += 600 * minute;
-    const [outcome] = await worker.issue({ ...message, receiveCount: paused.receiveCount });
-    expect(outcome?.kind).toBe(paused.kind);
-    worker.openingFails = undefined;
-    if (paused.kind === 'retry') expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
-  });
+    { state: 'half-open', lasted: 5 * minute - 1, receiveCount: 7, kind: 'retry' },
+    // Nobody has tried for it: age counts again.
+    { state: 'half-open', lasted: 5 * minute, receiveCount: 7, kind: 'failed' },
+    { state: 'open', lasted: 0, receiveCount: 1, kind: 'retry' },
+    { state: 'open', lasted: 0, receiveCount: 2, kind: 'failed' },
+  ] as const)(
+    'of what got old with its queue paused: $state $lasted ms, delivery $receiveCount: $kind',
+    async (paused) => {
+      const { message } = await newMessage();
+      const record = { ...absentRecord('devices'), state: paused.state, since: now };
+      worker.openingFails = new SignerPausedError(record, 60, now + paused.lasted);
+      now += 600 * minute;
+      const [outcome] = await worker.issue({ ...message, receiveCount: paused.receiveCount });
+      expect(outcome?.kind).toBe(paused.kind);
+      worker.openingFails = undefined;
+      if (paused.kind === 'failed') {
+        expect(await failureOf(message, 'transient-exhausted')).toMatchObject({ code: 'SIGNER_PAUSED' });
+      }
+      if (paused.kind === 'retry') expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    },
+  );
 });
 
 describe('publishing', () => {

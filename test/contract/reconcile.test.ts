@@ -372,7 +372,7 @@ describe('a signer', () => {
       throw error;
     };
     const gate = new Gatekeeper({ breakers, pausedSeconds: 60, now: () => now, onError }).newGate('run');
-    const issuers = new AdmittedIssuers(reconciler.authority.issuers, gate);
+    const issuers = new AdmittedIssuers(reconciler.authority.issuers, gate, (_, error) => onError(error));
     expect(became(await run(reconciler, { issuers }))).toEqual(['abandoned', 'SIGNER_PAUSED']);
     expect(reconciler.signer.calls).toEqual([]);
     expect([await standing(old), await standing(young)]).toMatchObject([{ state: 'abandoned' }, { state: 'intent' }]);

@@ -338,6 +338,15 @@ describe('a refused PIN', () => {
       }),
     );
 
+  /** Of the crypto user, in the HSM. */
+  function setPassword(from: string, to: string): void {
+    const { softhsm2Library: library } = readInstalled();
+    const directory = join(dirname(cloud.local.shim.faults), 'tokens');
+    withToken({ directory, library, label: 'devices', userPin: from }, ({ pkcs11, handle }) =>
+      pkcs11.C_SetPIN(handle, from, to),
+    );
+  }
+
   /** A request to environments that all have to log in, and are refused. */
   async function requestWithPin(name: string, pin: string) {
     await seal(await sealPin(kms, keyId, pin, purpose));
@@ -379,14 +388,36 @@ describe('a refused PIN', () => {
     await look();
     await mappingsAre('Disabled');
 
-    const { softhsm2Library: library } = readInstalled();
-    const directory = join(dirname(cloud.local.shim.faults), 'tokens');
-    withToken({ directory, library, label: 'devices', userPin: rightPin }, ({ pkcs11, handle }) =>
-      pkcs11.C_SetPIN(handle, rightPin, nextPin),
-    );
+    setPassword(rightPin, nextPin);
     expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0 });
     await cloud.issued(request);
     await breakerIs('closed');
+    expect(issuingPids()).toEqual(pids);
+  });
+
+  it('of an environment that lost its session is sent once by each probe, and is right when it was made so', async () => {
+    await seal(right);
+    setPassword('crypto_user:of-next-year', rightPin);
+    await endEnvironments();
+    const first = await newRequest('in-session');
+    await cloud.request(first);
+    await cloud.issued(first);
+    const pids = issuingPids();
+
+    setPassword(rightPin, 'crypto_user:of-the-year-after');
+    cloud.faults({ fault: 'session-lost', count: 1 });
+    const request = await newRequest('session-lost');
+    const messageId = await cloud.request(request);
+    await breakerIs('open');
+    expect(await read()).toMatchObject({ held: true, reason: 'SIGNER_PIN_REFUSED', isPinDoubtful: true });
+    await look();
+    await mappingsAre('Disabled');
+
+    setPassword('crypto_user:of-the-year-after', rightPin);
+    expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0 });
+    await cloud.issued(request);
+    await breakerIs('closed');
+    expect(refusalsOf(messageId)).toBe(1);
     expect(issuingPids()).toEqual(pids);
   });
 });

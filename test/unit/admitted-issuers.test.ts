@@ -20,6 +20,8 @@ let signer: SoftwareSigner;
 let refuses: boolean;
 let attempts: number;
 let rowsRead: number;
+let sealedPin: number;
+let toldOfNewerPin: string[];
 let issuers: OpenIssuers;
 
 /** A gate that lets everybody in, as it is told to, and writes down what it hears. */
@@ -39,9 +41,11 @@ beforeEach(() => {
   refuses = false;
   attempts = 0;
   rowsRead = 0;
+  sealedPin = 1;
+  toldOfNewerPin = [];
   const read = async () => {
     rowsRead++;
-    return ca.issuer;
+    return { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(sealedPin) } };
   };
   issuers = new OpenIssuers({
     issuers: { read } as unknown as Issuers,
@@ -54,7 +58,8 @@ beforeEach(() => {
   });
 });
 
-const batch = (): IssuerSource => new AdmittedIssuers(issuers, gate());
+const batch = (): IssuerSource =>
+  new AdmittedIssuers(issuers, gate(), (issuerId, { code }) => toldOfNewerPin.push(`${issuerId} ${code}`));
 const refusedTo = (source: IssuerSource) =>
   Promise.all(
     [source.open('devices', deadline), source.openNow('devices', deadline)].map((opening) =>
@@ -88,6 +93,13 @@ describe('what the breaker hears of a batch', () => {
     expect(await certify([tbsCertificate], deadline)).toEqual([
       { error: expect.objectContaining({ code: 'INTERNAL', message: 'The signer answered with too few signatures.' }) },
     ]);
+  });
+
+  it.each(['SIGNER_UNAVAILABLE', 'SIGNER_PIN_REFUSED'] as const)('is what a signer throws: %s', async (code) => {
+    const { certify } = await batch().open('devices', deadline);
+    signer.sign = () => Promise.reject(new MintmarkError(code, 'Thrown.'));
+    await expect(certify([tbsCertificate], deadline)).rejects.toMatchObject({ code });
+    expect(noted).toEqual([code]);
   });
 
   it('is asked of by one issuer for all who open it, so that they are signed together', async () => {
@@ -133,6 +145,22 @@ describe('a refused PIN', () => {
     refuses = false;
     admission = { isProbe: false, sendsRefusedPinAgain: true };
     await batch().open('devices', deadline);
+    expect(attempts).toBe(2);
+  });
+});
+
+describe('a newer PIN in the row', () => {
+  it('that is refused is told to the breaker, and this batch is signed with the older one', async () => {
+    await batch().open('devices', deadline);
+    sealedPin = 2;
+    refuses = true;
+    admission = { isProbe: true, sendsRefusedPinAgain: true };
+    const probe = batch();
+    const [first, second] = [await probe.open('devices', deadline), await probe.openNow('devices', deadline)];
+    expect(second).toBe(first);
+    expect(await first.certify([tbsCertificate], deadline)).toEqual([{ certificate: expect.any(Uint8Array) }]);
+    expect(noted).toEqual(['SIGNER_PIN_REFUSED', 'signed']);
+    expect(toldOfNewerPin).toEqual(['devices SIGNER_PIN_REFUSED']);
     expect(attempts).toBe(2);
   });
 });

@@ -43,7 +43,7 @@ const clientOf = <Client extends object>(
     },
   });
 
-async function look(canary: Canary = 'fails') {
+async function look(canary: Canary = 'fails', now = start) {
   const written = rows.find(({ issuerId }) => issuerId?.S?.startsWith('#breaker#'));
   const dynamoDB = clientOf(DynamoDBClient, {
     ScanCommand: { Items: rows },
@@ -64,7 +64,7 @@ async function look(canary: Canary = 'fails') {
     topicArn: 'arn:aws:sns:eu-central-1:111122223333:operations',
     canaryOf: async () => canary,
     waits: async () => true,
-    now: () => start,
+    now: () => now,
     on: {
       step: (issuerId, step) => events.push(`${issuerId}: ${step}`),
       mapping: ({ to }) => events.push(to),
@@ -111,6 +111,30 @@ describe('a look', () => {
     rows.push(issuer('b'), broken('b'));
     await look();
     expect(events).not.toContain('paused');
+  });
+
+  it('resumes what it paused when a batch is to try by itself, whatever the canary says: it may be the broken one', async () => {
+    rows = [issuer('a'), breaker('a', {}), { issuerId: { S: '#mappings' }, paused: { SS: ['mapping'] } }];
+    mappingState = 'Disabled';
+    const quarter = 15 * 60_000;
+    await look('fails', start + quarter);
+    expect(events).not.toContain('resumed');
+    await look('fails', start + quarter + 1);
+    expect(events).toContain('resumed');
+    const [update] = calls.filter(({ name }) => name === 'UpdateEventSourceMappingCommand');
+    expect(update?.input).toEqual({ UUID: 'mapping', Enabled: true });
+  });
+
+  it('lets one batch try where a PIN is in doubt, and three where none is', async () => {
+    const probes = async (over: Item) => {
+      calls = [];
+      rows = [issuer('a'), breaker('a', over)];
+      await look('signs');
+      return calls.find(({ name }) => name === 'UpdateItemCommand')?.input;
+    };
+    const given = (count: string) => ({ ExpressionAttributeValues: { ':probes': { N: count } } });
+    expect(await probes({})).toMatchObject(given('3'));
+    expect(await probes({ pinDoubtful: { BOOL: true } })).toMatchObject(given('1'));
   });
 
   it('reads the breakers of retired issuers, and of none, as nothing', async () => {

@@ -4,8 +4,8 @@ import { Canaries } from '../../shared/breaker/canaries.ts';
 import {
   type Canary,
   decide,
+  messagesAreOfUse,
   needsCanary,
-  nothingIssues,
   probeFor,
   probesOf,
   type Step,
@@ -125,18 +125,26 @@ describe('decide', () => {
     [unaided, 'fails', true, 90 * second, 'open'],
     [unaided, 'signs', true, 90 * second, 'give-probes'],
     // After a refused PIN one batch at a time.
-    [{ ...resumedAndTried, reason: 'SIGNER_PIN_REFUSED' }, 'signs', true, 89 * second, 'leave'],
-    [{ ...resumedAndTried, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 90 * second, 'give-probes'],
+    [{ ...resumedAndTried, isPinDoubtful: true }, 'signs', true, 89 * second, 'leave'],
+    [{ ...resumedAndTried, isPinDoubtful: true }, 'signs', false, 90 * second, 'give-probes'],
+    [{ ...exhausted, probedAt: start, isPinDoubtful: true }, 'signs', true, 89 * second, 'leave'],
     // The canary's PIN says nothing of the issuer's.
-    [{ ...halfOpen, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'leave'],
-    [{ ...exhausted, reason: 'SIGNER_PIN_REFUSED' }, 'signs', false, 0, 'give-probes'],
+    [{ ...halfOpen, isPinDoubtful: true }, 'signs', false, 0, 'leave'],
+    [{ ...exhausted, isPinDoubtful: true }, 'signs', false, 0, 'give-probes'],
+    // What waits may be another issuer's, for ever.
+    [halfOpen, 'signs', true, 5 * minute - 1, 'leave'],
+    [halfOpen, 'signs', true, 5 * minute, 'close'],
+    [resumed, 'signs', true, 5 * minute, 'close'],
+    [halfOpen, 'unknown', true, 60 * minute, 'leave'],
+    [{ ...halfOpen, probedAt: start }, 'signs', true, 60 * minute, 'leave'],
+    [{ ...halfOpen, isPinDoubtful: true }, 'signs', true, 60 * minute, 'leave'],
   ])('%o, %s, waiting %s, after %i ms: %5$s', (breaker, canary, waits, lasted, step) => {
     expect(decide(breaker, canary, waits, start + lasted)).toBe(step);
   });
 
   it('gives one probe where the probe decides, and three where the canary let them try', () => {
     expect([open, exhausted, resumedAndTried, unaided].map(probesOf)).toEqual([3, 3, 1, 1]);
-    expect(probesOf({ ...exhausted, reason: 'SIGNER_PIN_REFUSED' })).toBe(1);
+    for (const breaker of [open, exhausted]) expect(probesOf({ ...breaker, isPinDoubtful: true })).toBe(1);
   });
 
   it.each<[BreakerRecord, number, ReturnType<typeof probeFor>]>([
@@ -159,8 +167,15 @@ describe('decide', () => {
   });
 
   it('stops the queue when nobody can be issued to, and only then', () => {
-    expect(nothingIssues([open, held])).toBe(true);
-    for (const one of [[], [open, closed], [open, halfOpen]]) expect(nothingIssues(one)).toBe(false);
+    expect(messagesAreOfUse([open, held], start)).toBe(false);
+    for (const one of [[], [open, closed], [open, halfOpen]]) expect(messagesAreOfUse(one, start)).toBe(true);
+  });
+
+  it('keeps the queue going for the batch that is to try by itself, but not for one that is held', () => {
+    const due = start + 15 * minute + 1;
+    expect(messagesAreOfUse([open, held], due - 1)).toBe(false);
+    expect(messagesAreOfUse([open, held], due)).toBe(true);
+    expect(messagesAreOfUse([held], due)).toBe(false);
   });
 });
 
@@ -215,6 +230,13 @@ describe('how long a message that was turned away waits', () => {
     expect(new SignerPausedError(held, 60, start).message).toContain('until an operator resumes it: OPERATOR');
     expect(new SignerPausedError(halfOpen, 60, start).message).toContain('is being tried');
   });
+});
+
+it('other requests try for a message while a half-open breaker is young, and then nobody does', () => {
+  const isBeingTried = (breaker: BreakerRecord, lasted: number) =>
+    new SignerPausedError(breaker, 60, start + lasted).isBeingTried;
+  expect([0, 5 * minute - 1, 5 * minute].map((lasted) => isBeingTried(halfOpen, lasted))).toEqual([true, true, false]);
+  expect(isBeingTried(open, 0)).toBe(false);
 });
 
 describe('what is told', () => {
@@ -315,8 +337,8 @@ describe('canaries', () => {
     [{ outcome: 'wrong' }, 'fails'],
     [failed('SIGNER_UNAVAILABLE'), 'fails'],
     [failed('SIGNER_DEADLINE'), 'fails'],
-    [failed('PIN_UNSEAL_FAILED'), 'fails'],
-    // The canary's own trouble says nothing of the CA's key.
+    // The canary's own trouble says nothing of the CA's key, nor of who has its PIN already.
+    [failed('PIN_UNSEAL_FAILED'), 'unknown'],
     [failed('PIN_UNSEAL_REFUSED'), 'unknown'],
     [failed('SIGNER_PIN_REFUSED'), 'unknown'],
     [failed('SIGNER_MISCONFIGURED'), 'unknown'],

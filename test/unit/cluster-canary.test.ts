@@ -184,6 +184,43 @@ describe('the canary signer', () => {
     expect(attempts).toHaveLength(9);
   });
 
+  it('whose session was lost, and whose PIN was refused then, is closed and opened anew after an hour', async () => {
+    const hour = 3_600_000;
+    let now = Date.UTC(2026, 10, 22);
+    const counts = { opened: 0, closed: 0 };
+    let answer: SignResult = { signature: Uint8Array.of(1) };
+    const openSigner = async (): Promise<Signer> => {
+      counts.opened += 1;
+      return {
+        uri: record.signerUri,
+        scheme: { algorithm: 'ecdsa', hash: 'sha256' },
+        publicKey: pair.publicKey,
+        sign: async () => [answer],
+        close: async () => {
+          counts.closed += 1;
+        },
+      };
+    };
+    const canarySigner = new CanarySigner({ openSigner, stage: 'test', now: () => now });
+    const refused = { outcome: 'failed', code: 'SIGNER_PIN_REFUSED', detail: 'Why.' };
+    expect(await canarySigner.sign(record, 0)).toEqual({ outcome: 'wrong' });
+    answer = { error: new MintmarkError('SIGNER_PIN_REFUSED', 'Why.') };
+    expect(await canarySigner.sign(record, 0)).toEqual(refused);
+    answer = { signature: Uint8Array.of(1) };
+    now += hour - 1;
+    expect(await canarySigner.sign(record, 0)).toEqual(refused);
+    expect(counts).toEqual({ opened: 1, closed: 1 });
+    now += 1;
+    expect(await canarySigner.sign(record, 0)).toEqual({ outcome: 'wrong' });
+    expect(counts).toEqual({ opened: 2, closed: 1 });
+    // That login was right, so the next refusal is a first one again.
+    answer = { error: new MintmarkError('SIGNER_PIN_REFUSED', 'Why.') };
+    await canarySigner.sign(record, 0);
+    now += hour;
+    await canarySigner.sign(record, 0);
+    expect(counts.opened).toBe(3);
+  });
+
   it('tries another envelope at once, also one of the same PIN', async () => {
     let opened = 0;
     const openSigner = (): Promise<Signer> => {

@@ -155,6 +155,113 @@ describe('OpenIssuers', () => {
     expect(await issuers.openNow('devices', deadline, 'is-sent-again')).toBe(repaired);
   });
 
+  describe('whose session was lost, and whose PIN was refused when it logged in again', () => {
+    const refusal = () => ({ error: new MintmarkError('SIGNER_PIN_REFUSED', 'The PIN is wrong.') });
+    const refuseToSign = (signer: SoftwareSigner | undefined) => {
+      if (signer !== undefined) signer.sign = async (digests) => digests.map(refusal);
+    };
+    const { tbsCertificate } = newLinted();
+
+    it('stays refused, and is opened anew when that may be sent again', async () => {
+      const { certify } = await open();
+      refuseToSign(opened[0]);
+      const refused = [{ error: expect.objectContaining({ code: 'SIGNER_PIN_REFUSED' }) }];
+      expect(await certify([tbsCertificate], deadline)).toEqual(refused);
+      await expect.poll(closed).toEqual([true]);
+      await expect(open()).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+      await expect(issuers.openNow('devices', deadline)).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+      // Who has had it since before asks the HSM no more either.
+      if (opened[0] !== undefined) opened[0].sign = async () => expect.fail('It was closed.');
+      expect(await certify([tbsCertificate], deadline)).toEqual(refused);
+      expect(opened).toHaveLength(1);
+
+      const repaired = await issuers.openNow('devices', deadline, 'is-sent-again');
+      expect(await repaired.certify([tbsCertificate], deadline)).toEqual([{ certificate: expect.any(Uint8Array) }]);
+      expect(opened).toHaveLength(2);
+    });
+
+    it('is opened anew with another PIN', async () => {
+      const { certify } = await open();
+      refuseToSign(opened[0]);
+      await certify([tbsCertificate], deadline);
+      row = { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(7) } };
+      await open();
+      expect(closed()).toEqual([true, false]);
+    });
+
+    it('is no longer the one to fall back on', async () => {
+      const { certify } = await open();
+      row = { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(7) } };
+      failures.push(new MintmarkError('SIGNER_PIN_REFUSED', 'The new PIN is wrong too.'));
+      await issuers.openNow('devices', deadline);
+      refuseToSign(opened[0]);
+      await certify([tbsCertificate], deadline);
+      await expect(open()).rejects.toMatchObject({ message: 'The PIN is wrong.' });
+      failures.push(new MintmarkError('SIGNER_PIN_REFUSED', 'The new PIN is still wrong.'));
+      await expect(issuers.openNow('devices', deadline, 'is-sent-again')).rejects.toMatchObject({
+        message: 'The new PIN is still wrong.',
+      });
+      expect(closed()).toEqual([true]);
+    });
+  });
+
+  describe('whose row has another PIN that does not open it', () => {
+    const rotated = { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(7) } };
+    const refused = () => new MintmarkError('SIGNER_PIN_REFUSED', 'The PIN is wrong.');
+
+    it('signs on with the one before, and sends the refused one once', async () => {
+      const before = await open();
+      row = rotated;
+      failures.push(refused());
+      const after = await issuers.openNow('devices', deadline);
+      expect(after).toMatchObject({
+        tbsIssuer: before.tbsIssuer,
+        newerPinError: { code: 'SIGNER_PIN_REFUSED' },
+      });
+      expect(await open()).toBe(after);
+      expect(await after.certify([newLinted().tbsCertificate], deadline)).toEqual([
+        { certificate: expect.any(Uint8Array) },
+      ]);
+      expect(closed()).toEqual([false]);
+      // Sent again, it is refused again, and still nothing is lost.
+      failures.push(refused());
+      expect(await issuers.openNow('devices', deadline, 'is-sent-again')).toHaveProperty('newerPinError');
+      expect(closed()).toEqual([false]);
+    });
+
+    it('goes back without a login to the PIN that it has, when the row does', async () => {
+      const before = await open();
+      row = rotated;
+      failures.push(refused());
+      await issuers.openNow('devices', deadline);
+      row = ca.issuer;
+      expect(await issuers.openNow('devices', deadline)).toBe(before);
+      expect(opened).toHaveLength(1);
+    });
+
+    it.each(['PIN_UNSEAL_FAILED', 'PIN_UNSEAL_REFUSED', 'SIGNER_MISCONFIGURED'] as const)(
+      'signs on after %s, and tries again',
+      async (code) => {
+        const before = await open();
+        row = rotated;
+        failures.push(new MintmarkError(code, 'Not now.'));
+        const meanwhile = await issuers.openNow('devices', deadline);
+        expect(meanwhile).toMatchObject({ tbsIssuer: before.tbsIssuer, newerPinError: { code } });
+        const after = await open();
+        expect(after).not.toHaveProperty('newerPinError');
+        expect(closed()).toEqual([true, false]);
+      },
+    );
+
+    it('does not sign as a CA that the row has no more', async () => {
+      await open();
+      row = { ...rotated, signerUri: 'pkcs11:object=other' };
+      failures.push(new MintmarkError('SIGNER_MISCONFIGURED', 'There is no such key.'));
+      await expect(issuers.openNow('devices', deadline)).rejects.toMatchObject({ code: 'SIGNER_MISCONFIGURED' });
+      await expect.poll(closed).toEqual([true]);
+    });
+  });
+
   it('closes what is open, and nothing else', async () => {
     await open();
     await issuers.close();
