@@ -119,7 +119,9 @@ describe('a function that dies with its batch', () => {
 describe('an HSM in trouble for longer than a request may wait', () => {
   let cloud: TestCloud;
   beforeAll(async () => {
-    cloud = await TestCloud.start({ giveUpAfterSeconds: '3', issueConcurrency: '1' });
+    // Nobody looks after the breaker, which the third try opens: a mapping that is paused delivers nothing that could be given
+    // up.
+    cloud = await TestCloud.start({ giveUpAfterSeconds: '3', issueConcurrency: '1' }, false);
     // The function's cold start is not to use up the time of a request.
     const first = await newRequest(cloud, 'first');
     await cloud.request(first);
@@ -147,6 +149,7 @@ describe('an HSM in trouble for longer than a request may wait', () => {
     expect(cloud.signatures()).toHaveLength(before);
 
     cloud.faults();
+    cloud.lookAfterBreakers();
     await cloud.request(request);
     expectGood(cloud, (await cloud.issued(request)).certificate);
   });
@@ -155,7 +158,9 @@ describe('an HSM in trouble for longer than a request may wait', () => {
     const request = await newRequest(cloud, 'corrupt');
     cloud.faults({ fault: 'corrupt', count: -1 });
     const messageId = await cloud.request(request);
-    expect(await cloud.failure(messageId)).toMatchObject({ failureClass: 'signer', code: 'SIGNATURE_WRONG' });
+    const { code, detail } = await cloud.failure(messageId);
+    expect(['SIGNATURE_WRONG', 'SIGNER_PAUSED']).toContain(code);
+    if (code === 'SIGNER_PAUSED') expect(detail).toContain('SIGNATURE_WRONG');
     expect((await cloud.row(request))?.state).toBe('abandoned');
   });
 });
