@@ -1,5 +1,6 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
-import LongestFirst from './test/integration/longest-first.ts';
+import LongestFirst from './test/longest-first.ts';
 
 /** Tests that share the machine with others. */
 const fast = (name: string, over: { readonly isolate?: boolean } = {}) => ({
@@ -7,11 +8,13 @@ const fast = (name: string, over: { readonly isolate?: boolean } = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...over },
 });
 
+const cores = availableParallelism();
+
 export default defineConfig({
   test: {
     pool: 'forks',
-    // All of the machine; vitest leaves one core out, which on a machine of two is half.
-    maxWorkers: '100%',
+    // All of the machine, and one more for those that wait; vitest leaves one core out, which on a machine of two is half.
+    maxWorkers: cores + 1,
     globalSetup: ['test/end-with-parent.ts'],
     setupFiles: ['test/tidy-up.ts'],
     reporters: ['default', './test/reporter.ts'],
@@ -42,9 +45,8 @@ export default defineConfig({
           name: 'embedded',
           include: ['test/embedded/**/*.test.ts'],
           globalSetup: ['test/build-functions.ts'],
-          // Each file starts a cloud of its own, which is idle half of the time: one for each core.
+          // After the others. Each file starts a cloud of its own, which is idle a third of the time.
           sequence: { groupOrder: 1 },
-          maxWorkers: 2,
           testTimeout: 120_000,
           hookTimeout: 120_000,
         },
@@ -58,7 +60,7 @@ export default defineConfig({
           // After all others. Each file waits for its own LocalStack's alarms and queues half of the time, so twice as many
           // of them as cores. longest-first.ts says in which order.
           sequence: { groupOrder: 2 },
-          maxWorkers: 4,
+          maxWorkers: 2 * cores,
           testTimeout: 180_000,
           hookTimeout: 300_000,
         },

@@ -402,6 +402,8 @@ describe('a refused PIN', () => {
     const first = await newRequest('in-session');
     await cloud.request(first);
     await cloud.issued(first);
+    // It is free for the next request when it has answered for this one; another would be started until then.
+    await cloud.drained();
     const pids = issuingPids();
 
     setPassword(rightPin, 'crypto_user:of-the-year-after');
