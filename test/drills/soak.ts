@@ -74,7 +74,17 @@ const callFaults: readonly { service: string; operations: readonly string[]; eff
   { service: 'sqs', operations: ['ChangeMessageVisibilityBatch'], effects: pairs(serviceUnavailable) },
 ];
 
-const signerFaults = ['busy', 'session-lost', 'device-removed', 'reply-lost', 'corrupt', 'slow'] as const;
+/** Not those that kill a worker: which one dies, and that one is spared, is said below. */
+const signerFaults: readonly Omit<Fault, 'count'>[] = [
+  { fault: 'busy' },
+  { fault: 'session-lost' },
+  { fault: 'device-removed' },
+  { fault: 'down' },
+  { fault: 'reply-lost' },
+  { fault: 'corrupt' },
+  { fault: 'slow', milliseconds: 200 },
+  { fault: 'hang-initialize', milliseconds: 3_000 },
+];
 
 const stubFaults: readonly FaultRequest[] = [
   { operation: 'TrentService.Decrypt', code: 'ThrottlingException', when: 'before' },
@@ -261,7 +271,7 @@ class Faults {
     }
     if (kind < 8) {
       const fault = this.#random.pick(signerFaults);
-      return this.#note(`hsm ${fault}`, () => this.#sign([{ fault, count, milliseconds: 200 }]));
+      return this.#note(`hsm ${fault.fault}`, () => this.#sign([{ ...fault, count }]));
     }
     const { service, operations, effects } = this.#random.pick(callFaults);
     const operation = this.#random.pick(operations);
