@@ -13,8 +13,8 @@ const cores = availableParallelism();
 export default defineConfig({
   test: {
     pool: 'forks',
-    // All of the machine; vitest leaves one core out, which on a machine of two is half. One more was no faster.
-    maxWorkers: cores,
+    // All of the machine, and one more for those that wait; vitest leaves one core out, which on a machine of two is half.
+    maxWorkers: cores + 1,
     globalSetup: ['test/end-with-parent.ts'],
     setupFiles: ['test/tidy-up.ts'],
     reporters: ['default', './test/reporter.ts'],
