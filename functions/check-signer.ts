@@ -111,7 +111,7 @@ export async function handler(): Promise<Answer> {
         logger.info('checked', { issuerId, step, canary, state, held, reason }),
       mapping: ({ mapping, to }) => logger.warn('event source mapping', { ...mapping, to }),
       told: (announcement) => {
-        process.stdout.write(`${transitionLine(stage, announcement, Date.now())}\n`);
+        process.stdout.write(`${transitionLine('check-signer', stage, announcement, Date.now())}\n`);
         logger.info('breaker', { ...announcement });
       },
       error: (error) => {

@@ -208,7 +208,7 @@ async function callersOf(
   const wait = (milliseconds: number): Promise<void> => delay(milliseconds, undefined, { signal });
   const pace = paceOf(lookupsPerSecond, () => session.now(), wait);
   const pages = lookUpSignEvents(await session.clients.cloudTrail(), { period, pace, signal });
-  const progress = new Told(session, 'calls of kms:Sign read from CloudTrail');
+  const progress = new RunningCount(session, 'calls of kms:Sign read from CloudTrail');
   for await (const events of interruptible(pages, signal)) {
     for (const event of events) counts.add(event);
     progress.add(events.length);
@@ -219,7 +219,7 @@ async function callersOf(
 
 async function readRows(session: Session, issued: IssuedRows): Promise<IssuedRows> {
   const records = new IssuanceRecords(await session.clients.dynamoDB(), session.target().tables.issuance);
-  const progress = new Told(session, 'rows read');
+  const progress = new RunningCount(session, 'rows read');
   // No index is by the time of issuance.
   for await (const { record } of interruptible(records.find({ by: 'nothing' }), session.interrupted)) {
     issued.add(record);
@@ -230,7 +230,7 @@ async function readRows(session: Session, issued: IssuedRows): Promise<IssuedRow
 }
 
 /** Tells on stderr how far it is where nobody knows how far it goes: each thousand, and the end. */
-class Told {
+class RunningCount {
   readonly #session: Session;
   readonly #what: string;
   #count = 0;

@@ -7,6 +7,7 @@ import {
 import { flag, number, storeError, string, timestamp } from '../ledger/index.ts';
 import {
   absentRecord,
+  appendUntold,
   type BreakerEvent,
   type BreakerReason,
   type BreakerRecord,
@@ -16,7 +17,6 @@ import {
   effects,
   readBreaker,
   type TriedBy,
-  tell,
   transitions,
   writeEvent,
 } from './record.ts';
@@ -147,7 +147,7 @@ export class Breakers {
     const { set, add, remove } = effects[transition];
     // Where nobody can tell them, the newest are kept: a breaker must be able to change for ever. The revisions in them show
     // the gap.
-    const bounded = read.untold.length < maximumUntold ? set : set?.replace(tell, 'untold = :newest');
+    const bounded = read.untold.length < maximumUntold ? set : set?.replace(appendUntold, 'untold = :newest');
     const update = [
       `SET ${['#state = :to', ...(bounded === undefined ? [] : [bounded])].join(', ')}`,
       ...(add === undefined ? [] : [`ADD ${add}`]),

@@ -4,13 +4,6 @@ import { probeFor } from './decide.ts';
 import { SignerPausedError } from './paused.ts';
 import { absentRecord, type BreakerRecord } from './record.ts';
 
-/** What one attempt at a certificate came to. */
-export type SignerOutcome =
-  /** A signature, which the issuer's public key verifies. */
-  | { readonly kind: 'signed' }
-  /** None, and the signer is why. */
-  | { readonly kind: 'failed'; readonly error: MintmarkError };
-
 /** How a batch may ask an issuer's signer. */
 export interface Admission {
   /** It is one of the few that try a signer that was away. */
@@ -62,11 +55,13 @@ interface Tally {
  * fails where at least half of its signatures are wrong, since fewer cost those requests another delivery and have an alarm of
  * their own, and a stop costs everybody's.
  */
-function verdictOf({ signed, wrong, outage, hindrance }: Tally, isProbe: boolean): SignerOutcome | undefined {
+function verdictOf(
+  { signed, wrong, outage, hindrance }: Tally,
+  isProbe: boolean,
+): 'signed' | MintmarkError | undefined {
   const liesTooOften = isProbe ? wrong > 0 : wrong > 0 && wrong >= signed;
-  if (signed > 0 && !liesTooOften) return { kind: 'signed' };
-  const error = outage ?? (isProbe ? hindrance : undefined);
-  return error === undefined ? undefined : { kind: 'failed', error };
+  if (signed > 0 && !liesTooOften) return 'signed';
+  return outage ?? (isProbe ? hindrance : undefined);
 }
 
 export interface GatekeeperOptions {
@@ -136,10 +131,9 @@ export class Gate {
     return admitted;
   }
 
-  /** Notes what one attempt came to; `report` says what that means. */
-  note(issuerId: string, outcome: SignerOutcome): void {
-    if (outcome.kind === 'failed') this.noteError(issuerId, outcome.error);
-    else this.#tallyOf(issuerId).signed++;
+  /** Notes a signature that the issuer's public key verifies. */
+  noteSigned(issuerId: string): void {
+    this.#tallyOf(issuerId).signed++;
   }
 
   /**
@@ -246,17 +240,17 @@ export class Gate {
     }
   }
 
-  async #tell(admitted: BreakerRecord, outcome: SignerOutcome): Promise<BreakerChange[]> {
+  async #tell(admitted: BreakerRecord, verdict: 'signed' | MintmarkError): Promise<BreakerChange[]> {
     const { breakers, now } = this.#options;
     const changed = (to: BreakerRecord | undefined): BreakerChange[] =>
       to === undefined ? [] : [{ from: admitted, to }];
-    if (outcome.kind === 'signed') {
+    if (verdict === 'signed') {
       this.#memory.refusedAt.delete(admitted.issuerId);
       if (admitted.state === 'half-open') return changed(await breakers.close(admitted, now()));
       if (admitted.failures > 0) await breakers.forgetFailures(admitted);
       return [];
     }
-    const why = { reason: outcome.error.code, detail: outcome.error.message };
+    const why = { reason: verdict.code, detail: verdict.message };
     if (admitted.state === 'half-open') return changed(await breakers.open(admitted, why, failuresToOpen, now()));
     const isEnough = admitted.failures >= failuresToOpen;
     const counted = isEnough ? admitted : await breakers.countFailure(admitted, this.#batchId);

@@ -120,8 +120,8 @@ export function conditionOf(transition: BreakerTransition): string {
 }
 
 /** Puts a change among those that are to be told. */
-export const tell = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
-const enter = `revision = :next, since = :now, ${tell}`;
+export const appendUntold = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
+const enter = `revision = :next, since = :now, ${appendUntold}`;
 const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail, probesLeft = :none';
 const ofProbes = 'triedBy, probedAt';
 

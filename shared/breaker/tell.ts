@@ -100,6 +100,7 @@ export async function tellChanges(
  * @param now milliseconds since the epoch
  */
 export const transitionLine = (
+  service: string,
   stage: string,
   { type, issuerId, from, to, revision }: BreakerAnnouncement,
   now: number,
@@ -107,7 +108,7 @@ export const transitionLine = (
   embeddedMetrics(
     stage,
     [{ name: counts[to], unit: 'Count', value: 1 }],
-    { level: 'INFO', message: 'breaker told', service: 'check-signer', type, issuerId, from, to, revision },
+    { level: 'INFO', message: 'breaker told', service, type, issuerId, from, to, revision },
     now,
   );
 

@@ -81,7 +81,7 @@ const observe = (issuer: OpenIssuer, issuerId: string, gate: Gate): OpenIssuer =
     });
     for (const one of certified) {
       if ('error' in one) gate.noteError(issuerId, one.error);
-      else gate.note(issuerId, { kind: 'signed' });
+      else gate.noteSigned(issuerId);
     }
     return certified;
   },

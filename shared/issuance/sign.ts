@@ -58,10 +58,11 @@ export async function signAndStore(
   await Promise.all(
     [...byIssuer].map(async ([issuer, group]) => {
       const settled = await signGroup(authority, issuer, group, deadline, store);
-      for (const [index, signable] of group.entries()) results.set(signable, settled[index] ?? passedOver());
+      for (const [index, signable] of group.entries())
+        results.set(signable, settled[index] ?? { status: 'rejected', reason: passedOver() });
     }),
   );
-  return signables.map((signable) => results.get(signable) ?? passedOver());
+  return signables.map((signable) => results.get(signable) ?? { status: 'rejected', reason: passedOver() });
 }
 
 async function signGroup(
@@ -78,7 +79,7 @@ async function signGroup(
   const counts = { made: 0, stored: 0, repeated: 0, wrong: 0 };
   const settled = await Promise.allSettled(
     group.map(async ({ intent, isResumed }, index) => {
-      const certified = (await certifying)[index] ?? { error: passedOver().reason as Error };
+      const certified = (await certifying)[index] ?? { error: passedOver() };
       const isWrong = 'error' in certified && asMintmarkError(certified.error).code === 'SIGNATURE_WRONG';
       const isMade = isWrong || 'certificate' in certified;
       if (isWrong) counts.wrong++;
@@ -110,7 +111,4 @@ async function stored(
   throw new MintmarkError('STORE_UNAVAILABLE', 'The intent was given up while its certificate was being signed.');
 }
 
-const passedOver = (): PromiseRejectedResult => ({
-  status: 'rejected',
-  reason: new MintmarkError('INTERNAL', 'An intent was passed over.'),
-});
+const passedOver = (): MintmarkError => new MintmarkError('INTERNAL', 'An intent was passed over.');

@@ -199,7 +199,7 @@ describe('several workers', () => {
   async function batchThat(end: 'signs' | MintmarkError, worker = newWorker()) {
     const gate = newGate(worker);
     await gate.admit(issuerId);
-    if (end === 'signs') gate.note(issuerId, { kind: 'signed' });
+    if (end === 'signs') gate.noteSigned(issuerId);
     else gate.noteError(issuerId, end);
     return gate.report();
   }
@@ -208,7 +208,7 @@ describe('several workers', () => {
     const worker = newWorker();
     const gate = newGate(worker);
     await Promise.all(Array.from({ length: 10 }, () => gate.admit(issuerId)));
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     expect(await gate.report()).toEqual([]);
     expect(worker.dynamoDB.commands.map(({ constructor: { name } }) => name)).toEqual(['GetItemCommand']);
   });
@@ -254,7 +254,7 @@ describe('several workers', () => {
     const gate = newGate();
     await gate.admit(issuerId);
     gate.noteError(issuerId, unavailable);
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     gate.noteError(issuerId, unavailable);
     expect(await gate.report()).toEqual([]);
     expect(await read()).toMatchObject({ failures: 0, revision: 0 });
@@ -263,11 +263,11 @@ describe('several workers', () => {
   it('a refused PIN outweighs every signature, and is told at once: others would send it meanwhile', async () => {
     const gate = newGate();
     await gate.admit(issuerId);
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     gate.noteError(issuerId, refused);
     gate.noteError(issuerId, refused);
     await expect.poll(read).toMatchObject({ state: 'open', held: true, isPinDoubtful: true });
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     expect((await gate.report()).map(({ to }) => to.revision)).toEqual([1]);
     expect(await read()).toMatchObject({ held: true, reason: 'SIGNER_PIN_REFUSED', revision: 1 });
   });
@@ -280,7 +280,7 @@ describe('several workers', () => {
     worker.dynamoDB.fail(updates(tables.issuers), 'not-written');
     gate.noteError(issuerId, refused);
     await expect.poll(() => worker.errors.map(({ code }) => code)).toEqual(['STORE_UNAVAILABLE']);
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     expect(await gate.report()).toEqual([]);
     expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0 });
   });
@@ -292,7 +292,7 @@ describe('several workers', () => {
       const gate = newGate();
       await gate.admit(issuerId);
       for (let count = 0; count < wrongs; count++) gate.noteError(issuerId, wrong);
-      for (let count = 0; count < right; count++) gate.note(issuerId, { kind: 'signed' });
+      for (let count = 0; count < right; count++) gate.noteSigned(issuerId);
       gate.noteError(issuerId, unavailable);
       return gate.report();
     }
@@ -321,7 +321,7 @@ describe('several workers', () => {
       const gate = newGate();
       await gate.admit(issuerId);
       gate.noteError(issuerId, new MintmarkError(code, 'Not so.'));
-      gate.note(issuerId, { kind: 'signed' });
+      gate.noteSigned(issuerId);
       expect((await gate.report()).map(({ to }) => to.state)).toEqual(['closed']);
     },
   );
@@ -386,7 +386,7 @@ describe('several workers', () => {
       .catch((error: unknown) => error);
     expect(lost).toBeInstanceOf(SignerPausedError);
     expect((lost as SignerPausedError).wait.most).toBeLessThan(60);
-    gate.note(issuerId, { kind: 'signed' });
+    gate.noteSigned(issuerId);
     expect((await gate.report()).map(({ to }) => to.state)).toEqual(['closed']);
   });
 
@@ -425,7 +425,7 @@ describe('several workers', () => {
       expect(admitted.map(({ status }) => status).toSorted()).toEqual(['fulfilled', ...Array(4).fill('rejected')]);
       expect(await read()).toMatchObject({ state: 'half-open', probesLeft: 0, triedBy: 'gate', probedAt: now });
       const trying = gates[admitted.findIndex(({ status }) => status === 'fulfilled')];
-      trying?.note(issuerId, { kind: 'signed' });
+      trying?.noteSigned(issuerId);
       expect((await trying?.report())?.map(({ to }) => to.state)).toEqual(['closed']);
     });
 
@@ -503,7 +503,7 @@ describe('several workers', () => {
     const old = newGate();
     await old.admit(issuerId);
     await bring('half-open');
-    old.note(issuerId, { kind: 'signed' });
+    old.noteSigned(issuerId);
     expect(await old.report()).toEqual([]);
     expect((await batchThat(unavailable)).map(({ to }) => to.state)).toEqual(['open']);
   });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Admission, Gate, SignerOutcome } from '../../shared/breaker/gate.ts';
+import type { Admission, Gate } from '../../shared/breaker/gate.ts';
 import { asMintmarkError, MintmarkError } from '../../shared/errors.ts';
 import { AdmittedIssuers } from '../../shared/issuance/admitted-issuers.ts';
 import type { IssuerSource } from '../../shared/issuance/authority.ts';
@@ -26,9 +26,9 @@ let issuers: OpenIssuers;
 
 /** A gate that lets everybody in, as it is told to, and writes down what it hears. */
 const gate = (): Gate => {
-  const listening: Pick<Gate, 'admit' | 'note' | 'noteError'> = {
+  const listening: Pick<Gate, 'admit' | 'noteSigned' | 'noteError'> = {
     admit: async () => admission,
-    note: (_, { kind }: SignerOutcome) => noted.push(kind),
+    noteSigned: () => noted.push('signed'),
     noteError: (_, error) => noted.push(asMintmarkError(error).code),
   };
   return listening as Gate;

@@ -262,7 +262,7 @@ describe('what is told', () => {
 
   it('is counted by a line of the log, whichever it is', () => {
     const counted = (['closed', 'open', 'half-open'] as const).flatMap((to) =>
-      metricsIn(transitionLine('prod', breakerAnnouncement('devices', { ...event, to }), start)),
+      metricsIn(transitionLine('check-signer', 'prod', breakerAnnouncement('devices', { ...event, to }), start)),
     );
     const common = { namespace: 'Mintmark/prod', dimensions: { Stage: 'prod' }, timestamp: start, unit: 'Count' };
     expect(counted).toEqual([
