@@ -32,6 +32,7 @@ export const tags = {
   octetString: 0x04,
   null: 0x05,
   objectIdentifier: 0x06,
+  enumerated: 0x0a,
   utf8String: 0x0c,
   numericString: 0x12,
   printableString: 0x13,
@@ -50,6 +51,7 @@ const tagNames = new Map<number, string>([
   [tags.octetString, 'OCTET STRING'],
   [tags.null, 'NULL'],
   [tags.objectIdentifier, 'OBJECT IDENTIFIER'],
+  [tags.enumerated, 'ENUMERATED'],
   [tags.utf8String, 'UTF8String'],
   [tags.numericString, 'NumericString'],
   [tags.printableString, 'PrintableString'],
@@ -217,8 +219,9 @@ export class DerReader {
   }
 
   readBoolean(): boolean {
+    const offset = this.#position;
     const start = this.#takeHeader(tags.boolean);
-    if (this.#position - start !== 1) throw this.malformed('a BOOLEAN that is not one octet', start);
+    if (this.#position - start !== 1) throw this.malformed('a BOOLEAN that is not one octet', offset);
     const octet = this.#bytes[start];
     if (octet !== 0 && octet !== 0xff) throw new DerError('not-der', start, 'a BOOLEAN that is neither 00 nor FF');
     return octet === 0xff;
@@ -233,13 +236,14 @@ export class DerReader {
   }
 
   /** An INTEGER's contents: big-endian two's complement in the fewest octets, at least one. */
-  readInteger(): Uint8Array {
-    const start = this.#takeHeader(tags.integer);
+  readInteger(tag: number = tags.integer): Uint8Array {
+    const offset = this.#position;
+    const start = this.#takeHeader(tag);
     const contents = this.since(start);
     const [first, second] = contents;
-    if (first === undefined) throw this.malformed('an INTEGER without contents', start);
+    if (first === undefined) throw this.malformed(`an ${nameOfTag(tag)} without contents`, offset);
     if (second !== undefined && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80))) {
-      throw new DerError('not-der', start, 'an INTEGER that is not in the fewest octets');
+      throw new DerError('not-der', start, `an ${nameOfTag(tag)} that is not in the fewest octets`);
     }
     return contents;
   }
@@ -255,10 +259,11 @@ export class DerReader {
   }
 
   readBitString(): BitString {
+    const offset = this.#position;
     const start = this.#takeHeader(tags.bitString);
     const unusedBits = this.#bytes[start];
     if (this.#position === start || unusedBits === undefined) {
-      throw this.malformed('a BIT STRING without contents', start);
+      throw this.malformed('a BIT STRING without contents', offset);
     }
     const bytes = this.#bytes.subarray(start + 1, this.#position);
     if (unusedBits > 7 || (unusedBits > 0 && bytes.length === 0)) {
@@ -289,10 +294,11 @@ export class DerReader {
 
   /** The dotted form, `1.2.840.113549`; at most 64 octets. */
   readObjectIdentifier(tag: number = tags.objectIdentifier): string {
+    const offset = this.#position;
     const start = this.#takeHeader(tag);
     const end = this.#position;
     const bytes = this.#bytes;
-    if (start === end) throw this.malformed('an OBJECT IDENTIFIER without contents', start);
+    if (start === end) throw this.malformed('an OBJECT IDENTIFIER without contents', offset);
     if (end - start > maximumObjectIdentifierOctets) {
       throw this.malformed(`an OBJECT IDENTIFIER longer than ${maximumObjectIdentifierOctets} octets`, start);
     }
@@ -323,15 +329,15 @@ export class DerReader {
   }
 
   readPrintableString(): string {
-    return this.#readAsciiString(tags.printableString, 'PrintableString', printableStringForm);
+    return this.#readAsciiString(tags.printableString, 'a PrintableString', printableStringForm);
   }
 
   readNumericString(): string {
-    return this.#readAsciiString(tags.numericString, 'NumericString', numericStringForm);
+    return this.#readAsciiString(tags.numericString, 'a NumericString', numericStringForm);
   }
 
   readIa5String(tag: number = tags.ia5String): string {
-    return this.#readAsciiString(tag, 'IA5String', ia5StringForm);
+    return this.#readAsciiString(tag, 'an IA5String', ia5StringForm);
   }
 
   /**
@@ -343,10 +349,12 @@ export class DerReader {
     const start = this.#position;
     const tag = this.peekTag();
     if (tag === tags.boolean) this.readBoolean();
-    else if (tag === tags.integer) this.readInteger();
+    else if (tag === tags.integer || tag === tags.enumerated) this.readInteger(tag);
     else if (tag === tags.bitString) this.readBitString();
     else if (tag === tags.null) this.readNull();
     else if (tag === tags.objectIdentifier) this.readObjectIdentifier();
+    else if (tag === tags.bmpString) this.#readCharacters(tag, 2);
+    else if (tag === tags.universalString) this.#readCharacters(tag, 4);
     else if (tag !== undefined && (tag & constructed) !== 0) {
       if (maximumDepth === 0) throw this.malformed('an element that is nested too deeply');
       const inside = this.readConstructed(tag);
@@ -355,10 +363,18 @@ export class DerReader {
     return this.since(start);
   }
 
-  #readAsciiString(tag: number, type: string, form: RegExp): string {
+  /** BMPString and UniversalString have 2 and 4 octets a character (X.690 section 8.23). */
+  #readCharacters(tag: number, octets: number): void {
+    const offset = this.#position;
+    const contents = this.readContents(tag);
+    if (contents.length % octets !== 0)
+      throw this.malformed(`a ${nameOfTag(tag)} of ${contents.length} octets`, offset);
+  }
+
+  #readAsciiString(tag: number, what: string, form: RegExp): string {
     const start = this.#position;
     const value = latin1(this.readContents(tag));
-    if (!form.test(value)) throw this.malformed(`a ${type} with a character that the type does not have`, start);
+    if (!form.test(value)) throw this.malformed(`${what} with a character that the type does not have`, start);
     return value;
   }
 

@@ -123,8 +123,9 @@ function readExtension(extensions: DerReader): RequestedExtension {
 }
 
 function readExtensions(reader: DerReader): RequestedExtension[] {
+  const { offset } = reader;
   const extensions = reader.readSequence();
-  if (extensions.isAtEnd) throw extensions.malformed('an extensionRequest without extensions');
+  if (extensions.isAtEnd) throw extensions.malformed('an extensionRequest without extensions', offset);
   const read: RequestedExtension[] = [];
   while (!extensions.isAtEnd) read.push(readExtension(extensions));
   return read;
@@ -204,7 +205,8 @@ function readCertificationRequestInfo(info: DerReader): Info {
  *
  * Stricter than common readers: attributes must be there, if empty, in DER's order and each type once; no value that
  * is a DEFAULT is encoded; names are UTF8String, PrintableString, IA5String or NumericString, not empty and without
- * control characters; EC points are uncompressed; signature parameters are exactly those of the algorithm's RFC.
+ * control characters, each type once in an RDN; EC points are uncompressed; signature parameters are exactly those of the
+ * algorithm's RFC. Where others accept what is refused here: docs/csr.md.
  * @throws MintmarkError CSR_TOO_LARGE, CSR_TRUNCATED, CSR_TRAILING_BYTES, CSR_NOT_DER, CSR_MALFORMED,
  *   KEY_ALGORITHM_NOT_ALLOWED, KEY_CURVE_NOT_ALLOWED, KEY_EXPONENT_NOT_ALLOWED, KEY_INVALID,
  *   SIGNATURE_ALGORITHM_NOT_ALLOWED

@@ -1,4 +1,5 @@
 import { type DerReader, nameOfTag, tags } from '../asn1/index.ts';
+import { describeObjectIdentifier } from './object-identifiers.ts';
 
 /** RFC 5280 section 4.1.2.4. */
 export interface AttributeTypeAndValue {
@@ -64,6 +65,17 @@ export function refuseControlCharacters(reader: DerReader, value: string, offset
   throw reader.malformed(`a name with the control character U+${codePoint}`, offset);
 }
 
+/** X.501 section 9.3: an RDN holds each attribute type once. */
+function refuseTypeTwice(reader: DerReader, attributes: RelativeDistinguishedName, offset: number): void {
+  const types = attributes.map(({ type }) => type);
+  const twice = types.find((type, index) => types.indexOf(type) !== index);
+  if (twice === undefined) return;
+  throw reader.malformed(
+    `the attribute ${describeObjectIdentifier(twice)} twice in a RelativeDistinguishedName`,
+    offset,
+  );
+}
+
 /** @throws DerError */
 export function readDistinguishedName(reader: DerReader): DistinguishedName {
   const names = reader.readSequence();
@@ -72,6 +84,7 @@ export function readDistinguishedName(reader: DerReader): DistinguishedName {
     const offset = names.offset;
     const attributes = names.readSetOf(readAttributeTypeAndValue);
     if (attributes.length === 0) throw names.malformed('an empty RelativeDistinguishedName', offset);
+    refuseTypeTwice(names, attributes, offset);
     read.push(attributes);
   }
   return read;

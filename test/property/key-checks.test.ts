@@ -110,6 +110,11 @@ it("close primes: as 110 rounds of Fermat's method say, each with a square root 
   expect(Math.min(...Object.values(counts)), `seed ${seed}`).toBeGreaterThan(50);
 });
 
+it('powers: up to 8192 bits, the most that a profile may allow', () => {
+  expect(oddPowerOf(757n ** 853n)).toBe(853);
+  expect(oddPowerOf(757n ** 853n + 2n)).toBeUndefined();
+});
+
 it('powers: the exponent of what is one, and nothing else', () => {
   const odds = primesBelow(60).filter((prime) => prime > 2);
   fc.assert(

@@ -10,6 +10,7 @@ import {
   octetString,
   printableString,
   sequence,
+  setOf,
   tlv,
   unsignedInteger,
   utf8String,
@@ -43,6 +44,9 @@ const good = makeCsr(ecKey, {
   extensions: ['subjectAltName = DNS:device-1.example'],
 });
 const subjectAltName = extension(objectIdentifiers.subjectAltName, sequence(tlv(0x82, Buffer.from('a.example'))));
+
+const cn = (value: string): Uint8Array => sequence(objectIdentifier('2.5.4.3'), utf8String(value));
+const ou = (value: string): Uint8Array => sequence(objectIdentifier('2.5.4.11'), utf8String(value));
 
 const parse = (der: Uint8Array) => parseCertificationRequest(der);
 const codeOf = (der: Uint8Array): string => refusalOf(() => parse(der)).code;
@@ -278,6 +282,7 @@ describe('structure', () => {
       },
     ],
     ['an empty RDN', { subject: sequence(tlv(0x31)) }],
+    ['an attribute type twice in an RDN', { subject: sequence(setOf(cn('device-1'), ou('a'), ou('b'))) }],
     ['an empty name', { subject: commonName(utf8String('')) }],
     ['a NUL in a name', { subject: commonName(utf8String('device-1\0')) }],
     ['a line feed in a name', { subject: commonName(utf8String('device\n1')) }],
@@ -296,6 +301,12 @@ describe('structure', () => {
   ];
   it.each(malformed)('%s is malformed', (_, parts) => {
     expect(codeOfParts(parts)).toBe('CSR_MALFORMED');
+  });
+
+  it('an extensionRequest without extensions is found fault with where it stands', () => {
+    const der = handMakeCsr(ecKey, { attributes: extensionRequest() });
+    const offset = Buffer.from(der).indexOf(Buffer.from('31023000', 'hex')) + 2;
+    expect(refusalOf(() => parse(der)).message).toContain(`without extensions at byte ${offset}.`);
   });
 
   it('a signature of bits that are not octets, or something after it, is malformed', () => {

@@ -72,6 +72,10 @@ describe('what a strict DER reader refuses', () => {
     { what: 'an empty INTEGER', hex: '02 00', read: integer, reason: 'malformed' },
     { what: 'a padded INTEGER', hex: '02 02 00 7f', read: integer, reason: 'not-der' },
     { what: 'a padded negative INTEGER', hex: '02 02 ff 80', read: integer, reason: 'not-der' },
+    { what: 'an empty ENUMERATED', hex: '0a 00', read: any, reason: 'malformed' },
+    { what: 'a padded ENUMERATED', hex: '0a 02 00 7f', read: any, reason: 'not-der' },
+    { what: 'a BMPString of 3 octets', hex: '1e 03 00 61 00', read: any, reason: 'malformed' },
+    { what: 'a UniversalString of 6 octets', hex: '1c 06 00 00 00 61 00 00', read: any, reason: 'malformed' },
     { what: 'a negative small INTEGER', hex: '02 01 ff', read: small, reason: 'malformed' },
     { what: 'an INTEGER of 2^31', hex: '02 05 00 80 00 00 00', read: small, reason: 'malformed' },
     { what: 'an empty BIT STRING', hex: '03 00', read: bits, reason: 'malformed' },
@@ -139,6 +143,15 @@ describe('what a strict DER reader refuses', () => {
     });
     expect(error.offset).toBe(5);
     expect(error.message).toBe('BOOLEAN where NULL belongs at byte 5');
+  });
+
+  it.each([
+    ['01 00', boolean],
+    ['02 00', integer],
+    ['03 00', bits],
+    ['06 00', oid],
+  ])('an element without contents, %s, is found fault with where it starts', (hex, read) => {
+    expect(refused(`30 02 ${hex}`, (reader) => read(reader.readSequence())).offset).toBe(2);
   });
 
   it('does not follow nesting beyond its bound', () => {

@@ -3,8 +3,10 @@ import { bitLength, integerRoot, modularPower, primesBelow } from './integers.ts
 /** A base below this is a small factor, which is looked for first. */
 const smallestBase = 752;
 
-/** Of the largest modulus that a profile may allow, in bits: 4096. */
-const largestExponent = Math.floor(4096 / Math.log2(smallestBase));
+/** Of the largest modulus that a profile may allow, in bits (profile/schema.ts). */
+const largestModulusBits = 8192;
+
+const largestExponent = Math.floor(largestModulusBits / Math.log2(smallestBase));
 
 /** Three moduli for each exponent k, all 1 modulo k: one residue in k is a k-th power there. */
 const sievesPerExponent = 3;
@@ -23,7 +25,7 @@ function maybePower(value: bigint, exponent: number, prime: number): boolean {
 }
 
 /**
- * The smallest odd prime k for which `modulus` is a k-th power, if there is one. Looks at moduli of at most 4096 bits
+ * The smallest odd prime k for which `modulus` is a k-th power, if there is one. Looks at moduli of at most 8192 bits
  * without factors below 752; squares are what Fermat's method finds first (close-primes.ts).
  */
 export function oddPowerOf(modulus: bigint): number | undefined {
