@@ -10,8 +10,8 @@ import {
   makeSQSClient,
 } from '../shared/aws.ts';
 import { Breakers, Canaries, check, measureBreakers, transitionLine } from '../shared/breaker/index.ts';
-import { CanarySigner, canarySignerOpener } from '../shared/cluster/index.ts';
-import { readConfiguration, text } from '../shared/configuration.ts';
+import { CanarySigner, canarySignerOpener, unsealCanaryPin } from '../shared/cluster/index.ts';
+import { readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { putMetrics } from '../shared/metrics.ts';
 import { isPkcs11LibraryStuck } from '../shared/signer/index.ts';
 
@@ -30,6 +30,7 @@ const configuration = readConfiguration(
     REDRIVE_QUEUE_URL: text,
     OPERATIONS_TOPIC_ARN: text,
     ISSUE_FUNCTION_NAME: text,
+    CHECK_SIGNER_SECONDS: seconds,
     PKCS11_LIBRARY: text,
     STAGE: text,
     AWS_REGION: text,
@@ -93,6 +94,7 @@ export async function handler(): Promise<Answer> {
     issuersTable,
     region,
     signer,
+    unseal: (record) => unsealCanaryPin(kms, record, stage),
     now: Date.now,
     signMilliseconds,
     onTrouble: (issuerId, detail) => logger.warn('canary', { issuerId, detail }),
@@ -105,6 +107,7 @@ export async function handler(): Promise<Answer> {
     topicArn: configuration.OPERATIONS_TOPIC_ARN,
     canaryOf: (issuer) => canaries.of(issuer),
     waits,
+    checkSignerSeconds: configuration.CHECK_SIGNER_SECONDS,
     now: Date.now,
     on: {
       step: (issuerId, step, canary, { state, held, reason }) =>

@@ -21,6 +21,14 @@ typedef struct {
   CK_ULONG parameter_length;
 } CK_MECHANISM;
 
+typedef struct {
+  CK_ULONG type;
+  void *value;
+  CK_ULONG value_length;
+} CK_ATTRIBUTE;
+
+#define CKA_LABEL 3UL
+
 typedef void (*any_function)(void);
 
 /*
@@ -114,6 +122,8 @@ typedef struct {
 } CK_FUNCTION_LIST;
 
 typedef CK_RV (*C_GetFunctionList_function)(CK_FUNCTION_LIST **list);
+typedef CK_RV (*C_GetAttributeValue_function)(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+                                              CK_ATTRIBUTE *attributes, CK_ULONG count);
 typedef CK_RV (*C_SignInit_function)(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key);
 typedef CK_RV (*C_Sign_function)(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_length, CK_BYTE *signature,
                                  CK_ULONG *signature_length);

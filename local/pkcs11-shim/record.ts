@@ -10,6 +10,8 @@ export interface RecordedSignature {
   readonly mechanism: number;
   /** What was signed: the digest, without the DigestInfo that CKM_RSA_PKCS has round it. Lower-case hex. */
   readonly digest: string;
+  /** CKA_LABEL of the key; empty for one without. */
+  readonly keyLabel: string;
 }
 
 /**
@@ -29,8 +31,9 @@ export function readRecord(path: string): RecordedSignature[] {
     .split('\n')
     .slice(0, -1)
     .map((line, index) => {
-      const [, at, processId, mechanism, data] = /^(\d+) (\d+) ([0-9a-f]+) ((?:[0-9a-f]{2})+)$/.exec(line) ?? [];
-      if (at === undefined || processId === undefined || mechanism === undefined || data === undefined) {
+      const [, at, processId, mechanism, data, label] =
+        /^(\d+) (\d+) ([0-9a-f]+) ((?:[0-9a-f]{2})+) ((?:[0-9a-f]{2})*)$/.exec(line) ?? [];
+      if (!at || !processId || !mechanism || !data || label === undefined) {
         throw new Error(`Line ${index + 1} of the record of signatures is not one that the PKCS#11 shim writes`);
       }
       const number = Number.parseInt(mechanism, 16);
@@ -39,6 +42,7 @@ export function readRecord(path: string): RecordedSignature[] {
         processId: Number(processId),
         mechanism: number,
         digest: Buffer.from(digestOfSignInput(number, Buffer.from(data, 'hex'))).toString('hex'),
+        keyLabel: Buffer.from(label, 'hex').toString('utf8'),
       };
     });
 }

@@ -22,6 +22,8 @@
 #define FAULTS_LIMIT 4096
 /* The longest input of a C_Sign: an RSA-4096 block; digests are far below it. */
 #define DATA_LIMIT 1024
+/* Of a key's label that is recorded. */
+#define LABEL_LIMIT 64
 
 static CK_FUNCTION_LIST real_list;
 static CK_FUNCTION_LIST shim_list;
@@ -30,18 +32,24 @@ static void complain(const char *what, const char *detail) {
   fprintf(stderr, "pkcs11-shim: %s%s%s\n", what, detail ? ": " : "", detail ? detail : "");
 }
 
-/* --- the mechanism that each session's C_SignInit named, for the record of its C_Sign --- */
+/* --- the mechanism and key that each session's C_SignInit named, for the record of its C_Sign --- */
+
+struct signing {
+  CK_MECHANISM_TYPE mechanism;
+  CK_BYTE label[LABEL_LIMIT];
+  CK_ULONG label_length;
+};
 
 struct operation {
   CK_SESSION_HANDLE session;
-  CK_MECHANISM_TYPE mechanism;
+  struct signing signing;
   struct operation *next;
 };
 
 static pthread_mutex_t operations_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct operation *operations;
 
-static int remember_mechanism(CK_SESSION_HANDLE session, CK_MECHANISM_TYPE mechanism) {
+static int remember_signing(CK_SESSION_HANDLE session, const struct signing *signing) {
   int remembered = 1;
   pthread_mutex_lock(&operations_lock);
   struct operation *operation = operations;
@@ -55,20 +63,20 @@ static int remember_mechanism(CK_SESSION_HANDLE session, CK_MECHANISM_TYPE mecha
     }
   }
   if (operation)
-    operation->mechanism = mechanism;
+    operation->signing = *signing;
   else
     remembered = 0;
   pthread_mutex_unlock(&operations_lock);
   return remembered;
 }
 
-static CK_MECHANISM_TYPE mechanism_of(CK_SESSION_HANDLE session) {
-  CK_MECHANISM_TYPE mechanism = 0;
+static struct signing signing_of(CK_SESSION_HANDLE session) {
+  struct signing signing = {0};
   pthread_mutex_lock(&operations_lock);
   for (struct operation *operation = operations; operation; operation = operation->next)
-    if (operation->session == session) mechanism = operation->mechanism;
+    if (operation->session == session) signing = operation->signing;
   pthread_mutex_unlock(&operations_lock);
-  return mechanism;
+  return signing;
 }
 
 /* --- faults --- */
@@ -181,8 +189,8 @@ static void wait_milliseconds(long milliseconds) {
 /* --- the record --- */
 
 /* One line, one write with O_APPEND: whole or absent, also between processes, and kept when this one is killed. */
-static int record(CK_MECHANISM_TYPE mechanism, const CK_BYTE *data, CK_ULONG data_length) {
-  char line[2 * DATA_LIMIT + 96];
+static int record(const struct signing *signing, const CK_BYTE *data, CK_ULONG data_length) {
+  char line[2 * DATA_LIMIT + 2 * LABEL_LIMIT + 96];
   if (data_length > DATA_LIMIT) {
     complain("more data than the record takes", NULL);
     return 0;
@@ -190,8 +198,12 @@ static int record(CK_MECHANISM_TYPE mechanism, const CK_BYTE *data, CK_ULONG dat
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   int length = snprintf(line, sizeof line, "%lld %ld %lx ",
-                        (long long)now.tv_sec * 1000LL + (long long)now.tv_nsec / 1000000LL, (long)getpid(), mechanism);
+                        (long long)now.tv_sec * 1000LL + (long long)now.tv_nsec / 1000000LL, (long)getpid(),
+                        signing->mechanism);
   for (CK_ULONG i = 0; i < data_length; i++) length += snprintf(line + length, 3, "%02x", data[i]);
+  line[length++] = ' ';
+  for (CK_ULONG i = 0; i < signing->label_length; i++)
+    length += snprintf(line + length, 3, "%02x", signing->label[i]);
   line[length++] = '\n';
 
   int descriptor = open(getenv("PKCS11_SHIM_RECORD"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -274,7 +286,14 @@ static CK_RV shim_sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, 
   enum consumed crash = consume("crash-before-sign", &milliseconds);
   if (crash == FAULT_UNREADABLE) return CKR_GENERAL_ERROR;
   if (crash == FAULT_PRESENT) raise(SIGKILL);
-  if (mechanism && !remember_mechanism(session, mechanism->mechanism)) return CKR_HOST_MEMORY;
+  if (mechanism) {
+    struct signing signing = {.mechanism = mechanism->mechanism};
+    CK_ATTRIBUTE label = {CKA_LABEL, signing.label, LABEL_LIMIT};
+    C_GetAttributeValue_function get = (C_GetAttributeValue_function)real_list.functions[INDEX_C_GetAttributeValue];
+    /* A key that has none, or is none, which C_SignInit will say. */
+    if (get(session, key, &label, 1) == CKR_OK) signing.label_length = label.value_length;
+    if (!remember_signing(session, &signing)) return CKR_HOST_MEMORY;
+  }
   return ((C_SignInit_function)real_list.functions[INDEX_C_SignInit])(session, mechanism, key);
 }
 
@@ -292,7 +311,8 @@ static CK_RV shim_sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG data_l
 
   CK_RV value = real(session, data, data_length, signature, signature_length);
   if (value != CKR_OK) return value;
-  if (!record(mechanism_of(session), data, data_length)) {
+  struct signing signing = signing_of(session);
+  if (!record(&signing, data, data_length)) {
     memset(signature, 0, *signature_length);
     return CKR_FUNCTION_FAILED;
   }

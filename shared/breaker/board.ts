@@ -16,7 +16,7 @@ export interface GuardedIssuer {
 
 /**
  * An active issuing CA whose breaker's row is none. Nothing can be decided for it, and it counts as open among those that
- * somebody must look at; whoever issues goes on with what was last read of it (gate.ts).
+ * somebody must look at; whoever issues goes on as if it were closed (gate.ts).
  */
 export interface UnreadableBreaker {
   readonly issuerId: string;

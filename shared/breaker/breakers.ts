@@ -64,6 +64,11 @@ export class Breakers {
     return this.#change('countFailure', read, { batchId });
   }
 
+  /** As `countFailure`, of a batch that could not unseal a PIN. */
+  countUnsealFailure(read: BreakerRecord, batchId: string, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('countUnsealFailure', read, { batchId, now });
+  }
+
   forgetFailures(read: BreakerRecord): Promise<BreakerRecord | undefined> {
     return this.#change('forgetFailures', read, {});
   }
@@ -73,8 +78,23 @@ export class Breakers {
     return this.#change('open', read, { ...why, enough, now });
   }
 
+  /** @param enough how many batches must have failed to unseal a PIN, none having signed since */
+  openUnsealed(
+    read: BreakerRecord,
+    why: OpeningReason,
+    enough: number,
+    now: number,
+  ): Promise<BreakerRecord | undefined> {
+    return this.#change('openUnsealed', read, { ...why, enough, now });
+  }
+
   hold(read: BreakerRecord, why: OpeningReason, now: number): Promise<BreakerRecord | undefined> {
     return this.#change('hold', read, { ...why, now });
+  }
+
+  /** Of one that is held: its reason is from then on the refused PIN. */
+  doubt(read: BreakerRecord, why: OpeningReason, now: number): Promise<BreakerRecord | undefined> {
+    return this.#change('doubt', read, { ...why, now });
   }
 
   halfOpen(read: BreakerRecord, probes: number, now: number): Promise<BreakerRecord | undefined> {
@@ -137,7 +157,7 @@ export class Breakers {
     const event = writeEvent({
       from: read.state,
       to,
-      held: transition === 'hold',
+      held: transition === 'hold' || transition === 'doubt',
       revision: revision + 1,
       at: now,
       ...(reason === undefined ? {} : { reason }),
@@ -171,6 +191,7 @@ export class Breakers {
       ':triedBy': string(triedBy),
       ':batch': { SS: [batchId] },
       ':now': timestamp(now),
+      ':since': timestamp(read.unsealFailingSince ?? 0),
       ':reason': string(reason ?? ''),
       ':detail': string(detail ?? ''),
       ':noEvents': { L: [] },

@@ -1,10 +1,11 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DescribeKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
-import { type CanarySigner, findCanary, type SigningCanary } from '../cluster/index.ts';
-import type { ErrorCode } from '../errors.ts';
+import { type CanaryRecord, type CanarySigner, findCanary, type SigningCanary } from '../cluster/index.ts';
+import { asMintmarkError } from '../errors.ts';
 import { awsKmsError, isAwsKmsUri, parseAwsKmsUri } from '../signer/index.ts';
 import type { GuardedIssuer } from './board.ts';
 import type { Canary } from './decide.ts';
+import { awayCodes, unsealFailed } from './outages.ts';
 
 export interface CanarySources {
   readonly dynamoDB: DynamoDBClient;
@@ -12,6 +13,8 @@ export interface CanarySources {
   readonly issuersTable: string;
   readonly region: string;
   readonly signer: CanarySigner;
+  /** Unseals the canary's PIN, and forgets it. */
+  readonly unseal: (record: CanaryRecord) => Promise<void>;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** The longest that unsealing, opening and signing may take. */
@@ -21,45 +24,40 @@ export interface CanarySources {
 }
 
 /**
- * What of an answer is the HSM's being away, and not the canary's own trouble, as SIGNER_PIN_REFUSED is. A PIN that cannot
- * be unsealed is its own, too: environments that have theirs sign on while the key store is away.
- */
-const outages: ReadonlySet<string> = new Set<ErrorCode>(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE']);
-
-/**
  * One look's canaries: the HSM's signs once, with its own key and PIN, for all issuers of its cluster; of a key in KMS it
  * is asked whether it is enabled, for a kms:Sign would be a CA's signature.
  */
 export class Canaries {
   readonly #sources: CanarySources;
-  #ofCluster: Promise<{ readonly clusterId?: string; readonly answer: SigningCanary }> | undefined;
+  #record: Promise<CanaryRecord> | undefined;
+  #unsealed: Promise<void> | undefined;
+  #signed: Promise<SigningCanary> | undefined;
 
   constructor(sources: CanarySources) {
     this.#sources = sources;
   }
 
   /** Never throws: a canary that cannot be asked is unknown. */
-  async of({ issuerId, signerUri, clusterId }: GuardedIssuer): Promise<Canary> {
+  async of({ issuerId, signerUri, clusterId, breaker }: GuardedIssuer): Promise<Canary> {
     const trouble = (detail: string) => this.#sources.onTrouble(issuerId, detail);
     try {
       if (isAwsKmsUri(signerUri)) return await this.#describe(signerUri, trouble);
-      this.#ofCluster ??= this.#sign();
-      const signed = await this.#ofCluster;
-      if (signed.clusterId !== clusterId) {
-        trouble(`The canary is of the cluster ${signed.clusterId}, the issuer of ${clusterId}.`);
+      const { dynamoDB, issuersTable, region, signer, now, signMilliseconds, unseal } = this.#sources;
+      this.#record ??= findCanary(dynamoDB, issuersTable, region);
+      const record = await this.#record;
+      if (record.clusterId !== clusterId) {
+        trouble(`The canary is of the cluster ${record.clusterId}, the issuer of ${clusterId}.`);
         return 'unknown';
       }
-      return verdictOf(signed.answer, trouble);
-    } catch (error) {
-      trouble(error instanceof Error ? error.message : String(error));
-      return 'unknown';
+      // A canary that has its PIN signs on without the key store, for want of which the batches could not.
+      if (breaker.reason === unsealFailed) await (this.#unsealed ??= unseal(record));
+      this.#signed ??= signer.sign(record, now() + signMilliseconds);
+      return verdictOf(await this.#signed, trouble);
+    } catch (thrown) {
+      const { code, message } = asMintmarkError(thrown);
+      trouble(message);
+      return code === unsealFailed ? 'sealed' : 'unknown';
     }
-  }
-
-  async #sign(): Promise<{ readonly clusterId?: string; readonly answer: SigningCanary }> {
-    const { dynamoDB, issuersTable, region, signer, now, signMilliseconds } = this.#sources;
-    const record = await findCanary(dynamoDB, issuersTable, region);
-    return { clusterId: record.clusterId, answer: await signer.sign(record, now() + signMilliseconds) };
   }
 
   async #describe(signerUri: string, trouble: (detail: string) => void): Promise<Canary> {
@@ -86,6 +84,8 @@ function verdictOf(answer: SigningCanary, trouble: (detail: string) => void): Ca
       return 'fails';
     case 'failed':
       trouble(`${answer.code}: ${answer.detail}`);
-      return outages.has(answer.code) ? 'fails' : 'unknown';
+      // Of a refused PIN, say, the canary's own trouble.
+      if (answer.code === unsealFailed) return 'sealed';
+      return awayCodes.some((code) => code === answer.code) ? 'fails' : 'unknown';
   }
 }

@@ -3,10 +3,11 @@ import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SNSClient } from '@aws-sdk/client-sns';
 import { type GuardedIssuer, readBoard } from './board.ts';
 import type { Breakers } from './breakers.ts';
-import { type Canary, decide, messagesAreOfUse, needsCanary, probesOf, type Step } from './decide.ts';
+import { type Canary, messagesAreOfUse, needsCanary, probesOf, type Step, stepFor } from './decide.ts';
 import { changeMapping, type Mapping, type MappingChange, mappingChanges, readMappings } from './mappings.ts';
 import type { BreakerRecord } from './record.ts';
 import { type BreakerAnnouncement, tellChanges } from './tell.ts';
+import { type BreakerTimes, breakerTimes } from './times.ts';
 
 export interface CheckSources {
   readonly dynamoDB: DynamoDBClient;
@@ -20,6 +21,8 @@ export interface CheckSources {
   readonly canaryOf: (issuer: GuardedIssuer) => Promise<Canary>;
   /** Whether messages wait in the function's queues, in flight or not. */
   readonly waits: () => Promise<boolean>;
+  /** Between two looks, in seconds. */
+  readonly checkSignerSeconds: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly on: {
@@ -46,6 +49,7 @@ export interface Checked {
  */
 export async function check(sources: CheckSources): Promise<Checked> {
   const { dynamoDB, issuersTable, on } = sources;
+  const times = breakerTimes(sources.checkSignerSeconds);
   const board = await readBoard(dynamoDB, issuersTable);
   for (const { error } of board.unreadable) on.error(error);
   const orElse = async <T>(otherwise: T, work: () => Promise<T>): Promise<T> => {
@@ -57,10 +61,10 @@ export async function check(sources: CheckSources): Promise<Checked> {
     }
   };
   const breakers = await Promise.all(
-    board.issuers.map((issuer) => orElse(issuer.breaker, () => takeStep(sources, issuer))),
+    board.issuers.map((issuer) => orElse(issuer.breaker, () => takeStep(sources, issuer, times))),
   );
   // An issuer whose breaker cannot be read is issued to all the same.
-  const isWanted = board.unreadable.length > 0 || messagesAreOfUse(breakers, sources.now());
+  const isWanted = board.unreadable.length > 0 || messagesAreOfUse(breakers, sources.now(), times);
   const wanted = isWanted ? 'running' : 'paused';
   const mappings = await orElse([], () => readMappings(sources.lambda, sources.functionName));
   for (const change of mappingChanges(mappings, board.pausedMappings, wanted)) {
@@ -73,12 +77,12 @@ export async function check(sources: CheckSources): Promise<Checked> {
   return { breakers, unreadable: board.unreadable.map(({ issuerId }) => issuerId), mappings };
 }
 
-async function takeStep(sources: CheckSources, issuer: GuardedIssuer): Promise<BreakerRecord> {
+async function takeStep(sources: CheckSources, issuer: GuardedIssuer, times: BreakerTimes): Promise<BreakerRecord> {
   const { breakers, canaryOf, waits, now, on } = sources;
   const { breaker } = issuer;
   if (!needsCanary(breaker)) return breaker;
   const [canary, isWaiting] = await Promise.all([canaryOf(issuer), waits()]);
-  const step = decide(breaker, canary, isWaiting, now());
+  const step = stepFor(breaker, canary, isWaiting, now(), times);
   // Undefined: a batch or an operator was faster, and what they made of it counts.
   const after = (await apply(breakers, breaker, step, now())) ?? (await breakers.read(issuer.issuerId));
   on.step(issuer.issuerId, step, canary, after);

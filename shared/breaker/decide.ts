@@ -1,16 +1,20 @@
 import type { BreakerRecord } from './record.ts';
+import type { BreakerTimes } from './times.ts';
 
 /**
- * Who takes a breaker on, and when: `decide` is check-signer's part, `probeFor` is a batch's own. Pure.
+ * Who takes a breaker on, and when: `stepFor` is check-signer's part, `probeFor` is a batch's own. Pure.
  *
  * A half-open breaker is closed by the first batch that signs and opened by the first that does not. The canary has a say
  * as well, but only where it was the canary that let them try. An operator who resumes knows more than it does (it may be
- * broken itself, or on other HSMs), and a gate tries when nobody has asked it: there the probe decides, and the canary
- * has to wait until none can say otherwise any more.
+ * broken itself, or on other HSMs), and a gate tries when the canary has let nobody try for long: there the probe decides,
+ * and the canary has to wait until none can say otherwise any more.
  */
 
-/** What is known of a signer without asking it for a certificate: its canary signs, does not, or there is none to ask. */
-export type Canary = 'signs' | 'fails' | 'unknown';
+/**
+ * What is known of a signer without asking it for a certificate: its canary signs, or does not; the canary's PIN cannot be
+ * unsealed, so that nothing could be asked; or there is no canary that could say.
+ */
+export type Canary = 'signs' | 'fails' | 'sealed' | 'unknown';
 
 /** What the check does to a breaker. */
 export type Step = 'leave' | 'half-open' | 'give-probes' | 'open' | 'close';
@@ -24,44 +28,37 @@ export const operatorProbes = 1;
 export const probesOf = (breaker: BreakerRecord): number =>
   breaker.isPinDoubtful || isDecidedByProbe(breaker) ? operatorProbes : canaryProbes;
 
-/** Milliseconds that a breaker without a canary stays open before a few batches try. */
-const openWithoutCanary = 300_000;
-
-/** Milliseconds after which a probe says nothing any more: longer than the functions that sign may run (deploy/functions.yml). */
-const probeLasts = 90_000;
-
-/**
- * Milliseconds that a half-open breaker waits for a first batch while its canary signs. What waits in the queues may be other
- * issuers' for ever.
- */
-const untriedCloses = 300_000;
-
-/**
- * Milliseconds without a change after which a batch tries by itself. Check-signer looks every minute and needs five for a
- * breaker without a canary: after fifteen it does not look, or its canary cannot sign. And an outage of half an hour,
- * which the canary sees too, costs two batches that try in vain.
- */
-const unlookedAfter = 15 * 60_000;
-
 /**
  * One look at one breaker.
+ *
+ * A canary that is sealed leaves an open breaker open, as one that fails does: in an outage of the whole cluster it is the
+ * answer every time, since the key store's key is in that cluster and check-signer, which asks while a breaker is not
+ * closed, has seldom unsealed its PIN before. Where the HSM is there and the key store alone is away, environments that
+ * have their PINs could sign: the batch that tries by itself finds that out (`probeFor`). In a half-open breaker it is the
+ * batches' to find out anyway.
  * @param waits whether messages wait in the queues
  * @param now milliseconds since the epoch
  */
-export function decide(breaker: BreakerRecord, canary: Canary, waits: boolean, now: number): Step {
+export function stepFor(
+  breaker: BreakerRecord,
+  canary: Canary,
+  waits: boolean,
+  now: number,
+  times: BreakerTimes,
+): Step {
   switch (breaker.state) {
     case 'closed':
       return 'leave';
     case 'open': {
-      if (breaker.held || canary === 'fails') return 'leave';
+      if (breaker.held || canary === 'fails' || canary === 'sealed') return 'leave';
       const lasted = now - (breaker.since ?? 0);
-      return canary === 'signs' || lasted >= openWithoutCanary ? 'half-open' : 'leave';
+      return canary === 'signs' || lasted >= times.openWithoutCanary ? 'half-open' : 'leave';
     }
     case 'half-open': {
-      if ((isDecidedByProbe(breaker) || breaker.isPinDoubtful) && isProbeOut(breaker, now)) return 'leave';
+      if ((isDecidedByProbe(breaker) || breaker.isPinDoubtful) && isProbeOut(breaker, now, times)) return 'leave';
       if (canary === 'fails') return isDecidedByProbe(breaker) && breaker.probesLeft > 0 ? 'leave' : 'open';
-      // After a refused PIN only a signature shows that it is right now: the canary has a PIN of its own.
-      if (!breaker.isPinDoubtful && (!waits || (canary === 'signs' && isUntried(breaker, now)))) return 'close';
+      // After a refused PIN only a login shows that it is right now: the canary has a PIN of its own.
+      if (!breaker.isPinDoubtful && (!waits || (canary === 'signs' && isUntried(breaker, now, times)))) return 'close';
       return breaker.probesLeft === 0 ? 'give-probes' : 'leave';
     }
   }
@@ -70,11 +67,11 @@ export function decide(breaker: BreakerRecord, canary: Canary, waits: boolean, n
 const isDecidedByProbe = ({ triedBy }: BreakerRecord): boolean => triedBy === 'operator' || triedBy === 'gate';
 
 /** Whether a batch may still be at it. */
-const isProbeOut = ({ probedAt }: BreakerRecord, now: number): boolean =>
+const isProbeOut = ({ probedAt }: BreakerRecord, now: number, { probeLasts }: BreakerTimes): boolean =>
   probedAt !== undefined && now - probedAt < probeLasts;
 
 /** Whether no batch has had a use for it in all that time. */
-const isUntried = ({ probedAt, since = 0 }: BreakerRecord, now: number): boolean =>
+const isUntried = ({ probedAt, since = 0 }: BreakerRecord, now: number, { untriedCloses }: BreakerTimes): boolean =>
   probedAt === undefined && now - since >= untriedCloses;
 
 /**
@@ -82,7 +79,11 @@ const isUntried = ({ probedAt, since = 0 }: BreakerRecord, now: number): boolean
  * unaided, or it does not.
  * @param now milliseconds since the epoch
  */
-export function probeFor(breaker: BreakerRecord, now: number): 'given' | 'unaided' | undefined {
+export function probeFor(
+  breaker: BreakerRecord,
+  now: number,
+  { unlookedAfter }: BreakerTimes,
+): 'given' | 'unaided' | undefined {
   const { state, held, probesLeft, since = now, probedAt = since } = breaker;
   if (state === 'half-open' && probesLeft > 0) return 'given';
   if (state === 'closed' || held) return undefined;
@@ -98,5 +99,6 @@ export const needsCanary = ({ state, held }: BreakerRecord): boolean => state !=
  * @param breakers of the active issuers
  * @param now milliseconds since the epoch
  */
-export const messagesAreOfUse = (breakers: readonly BreakerRecord[], now: number): boolean =>
-  breakers.length === 0 || breakers.some((breaker) => breaker.state !== 'open' || probeFor(breaker, now) !== undefined);
+export const messagesAreOfUse = (breakers: readonly BreakerRecord[], now: number, times: BreakerTimes): boolean =>
+  breakers.length === 0 ||
+  breakers.some((breaker) => breaker.state !== 'open' || probeFor(breaker, now, times) !== undefined);

@@ -1,8 +1,10 @@
-import { asMintmarkError, type ErrorCode, type MintmarkError } from '../errors.ts';
+import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
 import type { Breakers } from './breakers.ts';
 import { probeFor } from './decide.ts';
+import { awayCodes, unsealFailed } from './outages.ts';
 import { SignerPausedError } from './paused.ts';
 import { absentRecord, type BreakerRecord } from './record.ts';
+import { type BreakerTimes, breakerTimes } from './times.ts';
 
 /** How a batch may ask an issuer's signer. */
 export interface Admission {
@@ -14,6 +16,11 @@ export interface Admission {
    * since the refusal and is closed by now, another process's probe has signed.
    */
   readonly sendsRefusedPinAgain: boolean;
+  /**
+   * A PIN is in doubt: the signer is to be opened anew, with a login, also where one is open. A session from before would
+   * sign, and show nothing: everybody else would then log in at once with a PIN that is still the wrong one.
+   */
+  readonly provesPin: boolean;
 }
 
 /** A change of state that this process made. */
@@ -25,18 +32,24 @@ export interface BreakerChange {
 /** So many batches in a row without a signature open the breaker. */
 export const failuresToOpen = 3;
 
+/** How often a change is tried again because another worker changed the breaker in between. */
+const maximumContention = 5;
+
 /**
  * What says that the signer is of no use, for every request alike: away, or signing what does not verify. Another code
  * says something of a request or an issuer, or, where a PIN cannot be unsealed, of one environment: those that have theirs
- * sign on while the key store is away, and a breaker would stop them.
+ * sign on while the key store is away, so that code opens a breaker only while nobody signs.
  */
-const outages: ReadonlySet<ErrorCode> = new Set(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE', 'SIGNATURE_WRONG']);
+const uselessCodes: ReadonlySet<ErrorCode> = new Set([...awayCodes, 'SIGNATURE_WRONG']);
 
 /** Of a probe these count too: it was to say whether the signer can be used, and this is an answer. */
-const hindrances: ReadonlySet<ErrorCode> = new Set(['SIGNER_MISCONFIGURED', 'PIN_UNSEAL_FAILED', 'PIN_UNSEAL_REFUSED']);
+const hindrances: ReadonlySet<ErrorCode> = new Set(['SIGNER_MISCONFIGURED', unsealFailed, 'PIN_UNSEAL_REFUSED']);
 
 /** Another attempt with the same PIN could lock the crypto user out, so this one holds at once. */
 const refusedPin: ErrorCode = 'SIGNER_PIN_REFUSED';
+
+/** A breaker's row that is none (readBreaker), as against one that cannot be had. */
+const unreadable: ErrorCode = 'INTERNAL';
 
 /** What one batch's attempts at an issuer's certificates came to. */
 interface Tally {
@@ -61,13 +74,15 @@ function verdictOf(
 ): 'signed' | MintmarkError | undefined {
   const liesTooOften = isProbe ? wrong > 0 : wrong > 0 && wrong >= signed;
   if (signed > 0 && !liesTooOften) return 'signed';
-  return outage ?? (isProbe ? hindrance : undefined);
+  return outage ?? (isProbe || hindrance?.code === unsealFailed ? hindrance : undefined);
 }
 
 export interface GatekeeperOptions {
   readonly breakers: Breakers;
   /** The shortest wait of a message while a breaker is open. */
   readonly pausedSeconds: number;
+  /** Between two looks of check-signer. */
+  readonly checkSignerSeconds: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Hears of a record that could not be read or written; nothing else comes of it. */
@@ -108,6 +123,7 @@ interface Admitted extends Admission {
  */
 export class Gate {
   readonly #options: GatekeeperOptions;
+  readonly #times: BreakerTimes;
   readonly #memory: Memory;
   readonly #batchId: string;
   readonly #admitted = new Map<string, Promise<Admitted>>();
@@ -117,6 +133,7 @@ export class Gate {
 
   constructor(options: GatekeeperOptions, memory: Memory, batchId: string) {
     this.#options = options;
+    this.#times = breakerTimes(options.checkSignerSeconds);
     this.#memory = memory;
     this.#batchId = batchId;
   }
@@ -150,7 +167,7 @@ export class Gate {
     const tally = this.#tallyOf(issuerId);
     if (code === 'SIGNATURE_WRONG') tally.wrong++;
     // Of several outages a wrong signature is the one to be told of.
-    if (outages.has(code) && tally.outage?.code !== 'SIGNATURE_WRONG') tally.outage = error;
+    if (uselessCodes.has(code) && tally.outage?.code !== 'SIGNATURE_WRONG') tally.outage = error;
     if (hindrances.has(code)) tally.hindrance = error;
   }
 
@@ -202,18 +219,19 @@ export class Gate {
     if (record.state === 'closed') {
       const refusedAt = this.#memory.refusedAt.get(issuerId);
       const hasChanged = isPresent && refusedAt !== undefined && refusedAt !== record.revision;
-      return { record, isProbe: false, sendsRefusedPinAgain: hasChanged };
+      return { record, isProbe: false, sendsRefusedPinAgain: hasChanged, provesPin: false };
     }
     const probing = await this.#takeProbe(record);
     if (probing === undefined) throw new SignerPausedError(record, pausedSeconds, now());
     this.#memory.lastRead.set(issuerId, probing);
-    return { record: probing, isProbe: true, sendsRefusedPinAgain: true };
+    const provesPin = probing.isPinDoubtful === true;
+    return { record: probing, isProbe: true, sendsRefusedPinAgain: true, provesPin };
   }
 
   /** Undefined where there is none for this batch, and where the table does not say: nobody tries who was not let. */
   async #takeProbe(record: BreakerRecord): Promise<BreakerRecord | undefined> {
     const { breakers, now, onError } = this.#options;
-    const probe = probeFor(record, now());
+    const probe = probeFor(record, now(), this.#times);
     try {
       if (probe === 'given') return await breakers.takeProbe(record, now());
       if (probe === 'unaided') return await breakers.probeUnaided(record, now());
@@ -226,7 +244,8 @@ export class Gate {
   /**
    * The breaker saves tries, it is no permission to sign: where its record cannot be read, what was last read of it
    * stands, and a batch that could issue is not stopped for want of it. (A table that is really down stops it soon enough:
-   * the issuer's own row is in it.)
+   * the issuer's own row is in it.) A row that is none stops nobody either, nor ever: what was read before it became so
+   * would stand until somebody mends it.
    */
   async #read(issuerId: string): Promise<{ readonly record: BreakerRecord; readonly isPresent: boolean }> {
     const { lastRead } = this.#memory;
@@ -234,8 +253,10 @@ export class Gate {
       const record = await this.#options.breakers.read(issuerId);
       lastRead.set(issuerId, record);
       return { record, isPresent: true };
-    } catch (error) {
-      this.#options.onError(asMintmarkError(error));
+    } catch (thrown) {
+      const error = asMintmarkError(thrown);
+      this.#options.onError(error);
+      if (error.code === unreadable) lastRead.delete(issuerId);
       return { record: lastRead.get(issuerId) ?? absentRecord(issuerId), isPresent: false };
     }
   }
@@ -247,25 +268,50 @@ export class Gate {
     if (verdict === 'signed') {
       this.#memory.refusedAt.delete(admitted.issuerId);
       if (admitted.state === 'half-open') return changed(await breakers.close(admitted, now()));
-      if (admitted.failures > 0) await breakers.forgetFailures(admitted);
+      if (admitted.failures > 0 || admitted.unsealFailures > 0) await breakers.forgetFailures(admitted);
       return [];
     }
     const why = { reason: verdict.code, detail: verdict.message };
     if (admitted.state === 'half-open') return changed(await breakers.open(admitted, why, failuresToOpen, now()));
+    if (verdict.code === unsealFailed) return this.#tellUnsealFailure(admitted, why);
     const isEnough = admitted.failures >= failuresToOpen;
     const counted = isEnough ? admitted : await breakers.countFailure(admitted, this.#batchId);
     if (counted === undefined || counted.failures < failuresToOpen) return [];
     return changed(await breakers.open(counted, why, failuresToOpen, now()));
   }
 
-  /** Also a breaker that another batch has opened since, which the canary would close again. */
+  /**
+   * In an outage of the whole cluster an environment that starts in it gets no further than this. Enough of them open the
+   * breaker, but not while anybody signs: a batch that does forgets the count.
+   */
+  async #tellUnsealFailure(
+    admitted: BreakerRecord,
+    why: { reason: ErrorCode; detail: string },
+  ): Promise<BreakerChange[]> {
+    const { breakers, now } = this.#options;
+    const isEnough = admitted.unsealFailures >= failuresToOpen;
+    const counted = isEnough ? admitted : await breakers.countUnsealFailure(admitted, this.#batchId, now());
+    if (counted === undefined || counted.unsealFailures < failuresToOpen) return [];
+    if (now() - (counted.unsealFailingSince ?? now()) < this.#times.unsealFailuresOpen) return [];
+    const to = await breakers.openUnsealed(counted, why, failuresToOpen, now());
+    return to === undefined ? [] : [{ from: admitted, to }];
+  }
+
+  /**
+   * Whatever has become of the breaker since: opened by another batch, it would be closed by the canary; closed by a probe
+   * or resumed, everybody would log in; held by an operator, it would be resumed without a thought of the PIN.
+   */
   async #hold(admitted: BreakerRecord, why: { reason: ErrorCode; detail: string }): Promise<BreakerChange[]> {
     const { breakers, now } = this.#options;
-    const held = await breakers.hold(admitted, why, now());
-    if (held !== undefined) return [{ from: admitted, to: held }];
-    const present = await breakers.read(admitted.issuerId);
-    if (present.state !== 'open' || present.held) return [];
-    const heldNow = await breakers.hold(present, why, now());
-    return heldNow === undefined ? [] : [{ from: present, to: heldNow }];
+    const { issuerId } = admitted;
+    let read = admitted;
+    for (let contention = 0; contention < maximumContention; contention++) {
+      if (read.held && read.isPinDoubtful) return [];
+      const to = await (read.held ? breakers.doubt(read, why, now()) : breakers.hold(read, why, now()));
+      if (to !== undefined) return [{ from: read, to }];
+      read = await breakers.read(issuerId);
+    }
+    // The PIN stays refused here, so the next batch says it again.
+    throw new MintmarkError('STORE_UNAVAILABLE', `Others keep changing the breaker of ${issuerId}.`);
   }
 }

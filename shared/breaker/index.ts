@@ -2,7 +2,7 @@ export { Breakers } from './breakers.ts';
 export { Canaries } from './canaries.ts';
 export { check } from './check.ts';
 export { operatorProbes } from './decide.ts';
-export { type BreakerChange, type Gate, Gatekeeper } from './gate.ts';
+export { type Admission, type BreakerChange, type Gate, Gatekeeper } from './gate.ts';
 export { type Mapping, readMappings } from './mappings.ts';
 export { SignerPausedError } from './paused.ts';
 export type { BreakerRecord } from './record.ts';

@@ -3,7 +3,7 @@ import type { Wait } from '../queue/index.ts';
 import type { BreakerRecord } from './record.ts';
 
 /** Times `pausedSeconds`: the longest wait of a message. */
-const longestPause = 5;
+export const longestPause = 5;
 
 /** An issuer's breaker lets this batch not ask the signer: SIGNER_PAUSED, and how long to stay away. */
 export class SignerPausedError extends MintmarkError {

@@ -41,6 +41,10 @@ export interface BreakerRecord {
   readonly revision: number;
   /** How many batches in a row had no signature because of the signer; of a closed one. */
   readonly failures: number;
+  /** How many batches had no signature because a PIN could not be unsealed, with none that signed since; of a closed one. */
+  readonly unsealFailures: number;
+  /** Milliseconds since the epoch: of the first of them. */
+  readonly unsealFailingSince?: number;
   /** How many batches may still ask the signer; of a half-open one. */
   readonly probesLeft: number;
   /** Of a half-open one. */
@@ -50,8 +54,9 @@ export interface BreakerRecord {
   /** Open until an operator says otherwise: the canary does not make it half-open. */
   readonly held: boolean;
   /**
-   * A PIN was refused, and nothing was signed with one since: whatever the reason is by now, one attempt at a time. Not the
-   * breaker's alone to forget, since an HSM counts wrong logins until one is right.
+   * A PIN was refused, and none was taken since: whatever the reason is by now, one attempt at a time. A signature in a
+   * session from before says nothing of it, so whoever tries logs in anew (gate.ts): an HSM counts wrong logins until one
+   * is right.
    */
   readonly isPinDoubtful?: true;
   /** Milliseconds since the epoch, of the present state; undefined for one that has always been closed. */
@@ -70,8 +75,10 @@ type Origin =
   | 'absent'
   | 'closed'
   | 'closed-failed-enough'
+  | 'closed-unseal-failed-enough'
   | 'open'
   | 'open-not-held'
+  | 'open-held'
   | 'half-open'
   | 'half-open-with-probes'
   | 'half-open-without-probes';
@@ -79,12 +86,18 @@ type Origin =
 export const transitions = {
   /** A batch had no signature because of the signer. Said again, it is the same batch: DynamoDB's clients repeat a call. */
   countFailure: { from: ['absent', 'closed'], to: 'closed' },
+  /** A batch had none because a PIN could not be unsealed: whoever has its PIN may be signing. Said again, it is the same batch. */
+  countUnsealFailure: { from: ['absent', 'closed'], to: 'closed' },
   /** A batch had one, after others had none. */
   forgetFailures: { from: ['closed'], to: 'closed' },
   /** Enough batches in a row had none, or a probe had none. */
   open: { from: ['closed-failed-enough', 'half-open'], to: 'open' },
+  /** Enough batches could not unseal a PIN, for long enough, and none signed. */
+  openUnsealed: { from: ['closed-unseal-failed-enough'], to: 'open' },
   /** A PIN was refused, or an operator pauses: open until an operator resumes. */
   hold: { from: ['absent', 'closed', 'half-open', 'open-not-held'], to: 'open' },
+  /** A PIN was refused, and it is held already: no operator may resume without hearing of it. */
+  doubt: { from: ['open-held'], to: 'open' },
   /** The canary signs: a few batches may try. */
   halfOpen: { from: ['open-not-held'], to: 'half-open' },
   /** An operator says that it may be tried, held or not. */
@@ -105,8 +118,12 @@ const conditions: Readonly<Record<Origin, string>> = {
   absent: 'attribute_not_exists(issuerId)',
   closed: '(#state = :closed AND revision = :revision)',
   'closed-failed-enough': '(#state = :closed AND revision = :revision AND size(failedBatches) >= :enough)',
+  // The count that was read, and not one that has begun since.
+  'closed-unseal-failed-enough':
+    '(#state = :closed AND revision = :revision AND size(unsealFailedBatches) >= :enough AND unsealFailingSince = :since)',
   open: '(#state = :open AND revision = :revision)',
   'open-not-held': '(#state = :open AND revision = :revision AND held = :false)',
+  'open-held': '(#state = :open AND revision = :revision AND held = :true)',
   'half-open': '(#state = :halfOpen AND revision = :revision)',
   // As many as were read: a call that the client repeats, because its reply was lost, takes no second one.
   'half-open-with-probes':
@@ -119,12 +136,6 @@ export function conditionOf(transition: BreakerTransition): string {
   return transitions[transition].from.map((origin) => conditions[origin]).join(' OR ');
 }
 
-/** Puts a change among those that are to be told. */
-export const appendUntold = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
-const enter = `revision = :next, since = :now, ${appendUntold}`;
-const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail, probesLeft = :none';
-const ofProbes = 'triedBy, probedAt';
-
 /** Clauses of an UpdateExpression, without their verbs. */
 interface Effect {
   readonly set?: string;
@@ -132,14 +143,29 @@ interface Effect {
   readonly remove?: string;
 }
 
+/** Puts a change among those that are to be told. */
+export const appendUntold = 'untold = list_append(if_not_exists(untold, :noEvents), :event)';
+const enter = `revision = :next, since = :now, ${appendUntold}`;
+const opened = 'openedAt = if_not_exists(openedAt, :now), reason = :reason, detail = :detail, probesLeft = :none';
+const ofProbes = 'triedBy, probedAt';
+const ofFailures = 'failedBatches, unsealFailedBatches, unsealFailingSince';
+const open: Effect = { set: `${enter}, ${opened}, held = :false`, remove: `${ofFailures}, ${ofProbes}` };
+
 /** What a transition does to the record besides its state, with the placeholders of breakers.ts. */
 export const effects: Readonly<Record<BreakerTransition, Effect>> = {
   // A set, and not a number: a batch is in it once, however often that is said, and batches that fail at the same moment
   // are all in it.
   countFailure: { set: 'revision = :revision', add: 'failedBatches :batch' },
-  forgetFailures: { remove: 'failedBatches' },
-  open: { set: `${enter}, ${opened}, held = :false`, remove: `failedBatches, ${ofProbes}` },
-  hold: { set: `${enter}, ${opened}, held = :true, pinDoubtful = :pinDoubtful`, remove: `failedBatches, ${ofProbes}` },
+  countUnsealFailure: {
+    set: 'revision = :revision, unsealFailingSince = if_not_exists(unsealFailingSince, :now)',
+    add: 'unsealFailedBatches :batch',
+  },
+  forgetFailures: { remove: ofFailures },
+  open,
+  openUnsealed: open,
+  hold: { set: `${enter}, ${opened}, held = :true, pinDoubtful = :pinDoubtful`, remove: `${ofFailures}, ${ofProbes}` },
+  // It is as long open as before.
+  doubt: { set: `revision = :next, ${appendUntold}, reason = :reason, detail = :detail, pinDoubtful = :true` },
   halfOpen: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy`, remove: 'probedAt' },
   resume: { set: `${enter}, probesLeft = :probes, triedBy = :triedBy, held = :false`, remove: 'probedAt' },
   takeProbe: { set: 'probesLeft = probesLeft - :one, probedAt = :now' },
@@ -154,6 +180,7 @@ export const absentRecord = (issuerId: string): BreakerRecord => ({
   state: 'closed',
   revision: 0,
   failures: 0,
+  unsealFailures: 0,
   probesLeft: 0,
   held: false,
   untold: [],
@@ -177,6 +204,10 @@ export function readBreaker(issuerId: string, item: Item): BreakerRecord {
       state: readState(item, 'state'),
       revision: readNumber(item, 'revision'),
       failures: item.failedBatches?.SS?.length ?? 0,
+      unsealFailures: item.unsealFailedBatches?.SS?.length ?? 0,
+      ...(item.unsealFailingSince === undefined
+        ? {}
+        : { unsealFailingSince: readTimestamp(item, 'unsealFailingSince') }),
       probesLeft: item.probesLeft === undefined ? 0 : readNumber(item, 'probesLeft'),
       ...readTriedBy(item),
       ...(item.probedAt === undefined ? {} : { probedAt: readTimestamp(item, 'probedAt') }),

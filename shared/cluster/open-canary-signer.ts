@@ -1,5 +1,6 @@
 import { createPublicKey } from 'node:crypto';
-import { openSealedSigner, type SealedSignerOptions, type Signer } from '../signer/index.ts';
+import type { KMSClient } from '@aws-sdk/client-kms';
+import { openSealedSigner, type SealedSignerOptions, type Signer, unsealPin } from '../signer/index.ts';
 import { type CanaryRecord, canaryPinPurpose } from './canary-record.ts';
 
 /**
@@ -19,4 +20,13 @@ export function canarySignerOpener(
       certificatePublicKey: createPublicKey({ key: Buffer.from(record.publicKey), format: 'der', type: 'spki' }),
       deadline,
     });
+}
+
+/**
+ * Whether a PIN can be unsealed now: the canary's own is, and overwritten.
+ * @throws MintmarkError PIN_UNSEAL_REFUSED, PIN_UNSEAL_FAILED
+ */
+export async function unsealCanaryPin(kms: KMSClient, record: CanaryRecord, stage: string): Promise<void> {
+  const pin = await unsealPin(kms, record.sealedPin, canaryPinPurpose(record.clusterId, stage));
+  pin.fill(0);
 }

@@ -1,4 +1,4 @@
-import type { Gate } from '../breaker/index.ts';
+import type { Admission, Gate } from '../breaker/index.ts';
 import type { MintmarkError } from '../errors.ts';
 import type { IssuerSource } from './authority.ts';
 import type { OpenIssuer } from './open-issuers.ts';
@@ -14,6 +14,11 @@ export class AdmittedIssuers implements IssuerSource {
   readonly #observed = new Map<OpenIssuer, OpenIssuer>();
   /** Issuers whose refused PIN this batch may have sent again: it has one attempt, however many requests it holds. */
   readonly #sentAgain = new Set<string>();
+  /**
+   * Of issuers whose PIN is in doubt: what came of this batch's login, and nothing else of the issuer's signs in it, for the
+   * signature is told to the breaker as the proof.
+   */
+  readonly #proved = new Map<string, Promise<OpenIssuer>>();
 
   readonly #onNewerPinError: (issuerId: string, error: MintmarkError) => void;
 
@@ -24,23 +29,39 @@ export class AdmittedIssuers implements IssuerSource {
     this.#onNewerPinError = onNewerPinError;
   }
 
+  requireActive(issuerId: string): Promise<void> {
+    return this.#issuers.requireActive(issuerId);
+  }
+
   /** @throws SignerPausedError, and what the issuers throw */
   async open(issuerId: string, deadline: number): Promise<OpenIssuer> {
-    const { isProbe, sendsRefusedPinAgain } = await this.#gate.admit(issuerId);
+    const admission = await this.#admit(issuerId);
+    const { isProbe, sendsRefusedPinAgain } = admission;
     // Past the cache of issuers' rows: a new PIN's envelope may be why a signer is tried at all.
     const opening =
       isProbe || sendsRefusedPinAgain
-        ? this.#openNow(issuerId, deadline, sendsRefusedPinAgain)
+        ? this.#openNow(issuerId, deadline, admission)
         : this.#issuers.open(issuerId, deadline);
     return this.#observe(issuerId, opening);
   }
 
   async openNow(issuerId: string, deadline: number): Promise<OpenIssuer> {
-    const { sendsRefusedPinAgain } = await this.#gate.admit(issuerId);
-    return this.#observe(issuerId, this.#openNow(issuerId, deadline, sendsRefusedPinAgain));
+    const admission = await this.#admit(issuerId);
+    return this.#observe(issuerId, this.#openNow(issuerId, deadline, admission));
   }
 
-  #openNow(issuerId: string, deadline: number, sendsRefusedPinAgain: boolean): Promise<OpenIssuer> {
+  /** A retired issuer is not asked for its breaker: that it is retired is why it does not sign, and no probe is spent on it. */
+  async #admit(issuerId: string): Promise<Admission> {
+    await this.#issuers.requireActive(issuerId);
+    return this.#gate.admit(issuerId);
+  }
+
+  #openNow(issuerId: string, deadline: number, { provesPin, sendsRefusedPinAgain }: Admission): Promise<OpenIssuer> {
+    if (provesPin) {
+      const proved = this.#proved.get(issuerId) ?? this.#issuers.openNow(issuerId, deadline, 'is-proved');
+      this.#proved.set(issuerId, proved);
+      return proved;
+    }
     const isFirst = sendsRefusedPinAgain && !this.#sentAgain.has(issuerId);
     if (isFirst) this.#sentAgain.add(issuerId);
     return this.#issuers.openNow(issuerId, deadline, isFirst ? 'is-sent-again' : 'stays-refused');

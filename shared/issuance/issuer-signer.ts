@@ -3,6 +3,7 @@ import { MintmarkError } from '../errors.ts';
 import type { Issuer } from '../ledger/index.ts';
 import { isAwsKmsUri, openAwsKmsSigner, openSealedSigner, parseScheme, type Signer } from '../signer/index.ts';
 import type { IssuerCertificate } from './issuer-certificate.ts';
+import type { Login } from './open-issuers.ts';
 
 export interface IssuerSignerOptions {
   readonly kms: KMSClient;
@@ -26,6 +27,7 @@ export async function openIssuerSigner(
   issuer: Issuer,
   certificate: IssuerCertificate,
   deadline: number,
+  login: Login,
 ): Promise<Signer> {
   const { issuerId, clusterId, signerUri } = issuer;
   const common = {
@@ -42,5 +44,6 @@ export async function openIssuerSigner(
     const missing = clusterId === undefined ? 'no clusterId' : `no PIN sealed for the Region ${region}`;
     throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer ${issuerId} has ${missing}.`);
   }
-  return openSealedSigner({ ...common, sealedPin, purpose: { clusterId, issuerId, stage }, library, workerUrl });
+  const purpose = { clusterId, issuerId, stage };
+  return openSealedSigner({ ...common, sealedPin, purpose, library, workerUrl, logsInAnew: login === 'anew' });
 }

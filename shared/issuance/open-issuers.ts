@@ -27,10 +27,18 @@ const refusedPinCode: ErrorCode = 'SIGNER_PIN_REFUSED';
 /** An issuer's row may be read from memory for this long (milliseconds): so long can retiring one take to be seen. */
 const cacheLifetime = 60_000;
 
+/** Whether a signer may use a login that this process has already, or is to log in itself, which shows that its PIN is right. */
+export type Login = 'standing' | 'anew';
+
 export interface OpenIssuersOptions {
   readonly issuers: Issuers;
   /** Opens the signer of an issuer; `deadline` in milliseconds since the epoch. */
-  readonly openSigner: (issuer: Issuer, certificate: IssuerCertificate, deadline: number) => Promise<Signer>;
+  readonly openSigner: (
+    issuer: Issuer,
+    certificate: IssuerCertificate,
+    deadline: number,
+    login: Login,
+  ) => Promise<Signer>;
   readonly now: () => number;
 }
 
@@ -71,9 +79,14 @@ export class OpenIssuers {
     return this.#open(issuerId, deadline, 'stays-refused');
   }
 
+  async requireActive(issuerId: string): Promise<void> {
+    await this.#readActive(issuerId);
+  }
+
   /**
    * As `open`, after reading the issuer's row past the cache.
-   * @param refusedPin what of a PIN that was refused and is still the row's
+   * @param refusedPin what of a PIN that was refused and is still the row's. `is-proved`: the signer of before is closed
+   *   first, and is not gone back to: it would log in with the same PIN, or a worse one, at its next signature
    */
   openNow(issuerId: string, deadline: number, refusedPin: RefusedPin = 'stays-refused'): Promise<OpenIssuer> {
     this.#rows.delete(issuerId);
@@ -91,17 +104,15 @@ export class OpenIssuers {
   }
 
   async #open(issuerId: string, deadline: number, refusedPin: RefusedPin): Promise<OpenIssuer> {
-    const issuer = await this.#read(issuerId);
-    if (issuer?.state !== 'active') {
-      const state = issuer === undefined ? 'is not in the issuers table' : 'is retired';
-      throw new MintmarkError('ISSUER_NOT_ACTIVE', `The issuer ${issuerId} ${state}.`);
-    }
+    const issuer = await this.#readActive(issuerId);
+    const login: Login = refusedPin === 'is-proved' ? 'anew' : 'standing';
     const fingerprint = fingerprintOf(issuer);
     const standing = this.#openings.get(issuerId);
     // One that is being opened is left: its attempt is the one.
     const isSentAgain = refusedPin === 'is-sent-again' && standing?.isRefused === true;
-    if (standing?.fingerprint.whole === fingerprint.whole && !isSentAgain) return standing.opened;
-    const opened = this.#openAfter(standing, issuer, fingerprint, deadline);
+    const isKept = login === 'standing' && !isSentAgain;
+    if (standing?.fingerprint.whole === fingerprint.whole && isKept) return standing.opened;
+    const opened = this.#openAfter(standing, issuer, fingerprint, deadline, login);
     const opening: Opening = { fingerprint, opened, isRefused: false };
     this.#openings.set(issuerId, opening);
     const error = await opened.then(({ newerPinError }) => newerPinError, asMintmarkError);
@@ -122,13 +133,15 @@ export class OpenIssuers {
     issuer: Issuer,
     fingerprint: Fingerprint,
     deadline: number,
+    login: Login,
   ): Promise<OpenIssuer> {
     const { issuerId } = issuer;
     await standing?.opened.catch(() => undefined);
+    if (login === 'anew') await this.#closeWorking(issuerId);
     const before = this.#working.get(issuerId);
     if (before?.fingerprint.whole === fingerprint.whole) return before.issuer;
     try {
-      const working = await this.#openSigner(issuer, fingerprint, deadline);
+      const working = await this.#openSigner(issuer, fingerprint, deadline, login);
       this.#working.set(issuerId, working);
       this.#closeInBackground(before);
       return working.issuer;
@@ -142,10 +155,16 @@ export class OpenIssuers {
     }
   }
 
-  async #openSigner(issuer: Issuer, fingerprint: Fingerprint, deadline: number): Promise<WorkingSigner> {
+  async #closeWorking(issuerId: string): Promise<void> {
+    const working = this.#working.get(issuerId);
+    this.#working.delete(issuerId);
+    await working?.signer.close();
+  }
+
+  async #openSigner(issuer: Issuer, fingerprint: Fingerprint, deadline: number, login: Login): Promise<WorkingSigner> {
     const { issuerId } = issuer;
     const certificate = readIssuerCertificate(issuerId, issuer.certificate);
-    const signer = await this.#options.openSigner(issuer, certificate, deadline);
+    const signer = await this.#options.openSigner(issuer, certificate, deadline, login);
     const onRefused = (error: MintmarkError) => this.#stopUsing(issuerId, signer, error);
     return { fingerprint, signer, issuer: openIssuer(issuer, certificate, signer, onRefused) };
   }
@@ -171,6 +190,13 @@ export class OpenIssuers {
   /** Not waited for: a signer that hangs has five seconds to close, which are not this request's. */
   #closeInBackground(working: WorkingSigner | undefined): void {
     if (working !== undefined) this.#closing.push(working.signer.close());
+  }
+
+  async #readActive(issuerId: string): Promise<Issuer> {
+    const issuer = await this.#read(issuerId);
+    if (issuer?.state === 'active') return issuer;
+    const state = issuer === undefined ? 'is not in the issuers table' : 'is retired';
+    throw new MintmarkError('ISSUER_NOT_ACTIVE', `The issuer ${issuerId} ${state}.`);
   }
 
   async #read(issuerId: string): Promise<Issuer | undefined> {

@@ -3,11 +3,12 @@ import type { AuthorisedRequest } from './authorise.ts';
 
 /**
  * A message that came back this often may be one that kills its function; it goes alone and last. In an outage of all
- * issuers the event source mapping is paused and nothing comes back. Where one of several is away its messages come back
- * every three minutes or so, and after an hour are suspects too: worked off one by one then (docs/capacity.md), which costs
- * time and nothing else.
+ * issuers the event source mapping is paused, and messages come back only for the batch that tries by itself every quarter
+ * of an hour, two or three times each: after two or three hours they are suspects. Where one of several is away its messages
+ * come back every three minutes or so, and are suspects after an hour. They are worked off one by one then
+ * (docs/capacity.md), which costs time and nothing else.
  */
-const suspectReceiveCount = 20;
+export const suspectReceiveCount = 20;
 
 /**
  * Requests in the rounds they are worked in, one after another. No round has two requests of one key, so a second

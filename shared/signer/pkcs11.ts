@@ -24,6 +24,12 @@ export interface Pkcs11SignerOptions {
   readonly scheme?: SignatureScheme;
   /** pkcs11-worker.ts, or its bundle. */
   readonly workerUrl: URL;
+  /**
+   * The PIN is sent to the HSM whatever this process has sent before: a login is the process's, so where another signer of the
+   * same token has logged in, a wrong PIN would go unnoticed. Other signers of the library lose their sessions by it, and
+   * open new ones at their next signature.
+   */
+  readonly logsInAnew?: boolean;
   /** When opening must be done, in milliseconds since the epoch. */
   readonly deadline: number;
   /** Milliseconds since the epoch. */
@@ -99,6 +105,7 @@ class OpenPkcs11Signer implements Pkcs11Signer {
   readonly #workerUrl: URL;
   readonly #now: () => number;
   readonly #pin: Uint8Array;
+  readonly #logsInAnew: boolean;
   #thread: Pkcs11Thread;
   #sessionOpen = false;
   /** The library's initialisation that the session belongs to, or was tried in. */
@@ -119,6 +126,7 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     this.#workerUrl = options.workerUrl;
     this.#now = options.now;
     this.#pin = Uint8Array.from(options.pin);
+    this.#logsInAnew = options.logsInAnew ?? false;
     this.#library.enter();
     this.#thread = new Pkcs11Thread(options.workerUrl);
   }
@@ -198,7 +206,9 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     for (;;) {
       const left = [...digests.keys()].filter((index) => results[index] === undefined);
       if (left.length === 0) return undefined;
-      if (!this.#sessionOpen || this.#thread.dead) {
+      // A session of an earlier initialisation is gone; its handles may be another signer's by now.
+      const isStale = this.#initialisation !== this.#library.initialisation;
+      if (!this.#sessionOpen || this.#thread.dead || isStale) {
         const failure = await this.#openSession(expired);
         if (failure !== undefined) return failure;
       }
@@ -231,12 +241,13 @@ class OpenPkcs11Signer implements Pkcs11Signer {
 
   /**
    * A new session, in a library that is initialised anew when this signer has tried its present initialisation before:
-   * only that brings back a connection that died. @returns why there is none
+   * only that brings back a connection that died. Or when it is to log in itself: finalising ends every login.
+   * @returns why there is none
    */
   async #openSession(expired: Promise<'expired'>): Promise<MintmarkError | undefined> {
     if (this.#thread.dead) this.#thread = new Pkcs11Thread(this.#workerUrl);
     const again = this.#initialisation !== undefined;
-    const restart = again && this.#initialisation === this.#library.initialisation;
+    const restart = again ? this.#initialisation === this.#library.initialisation : this.#logsInAnew;
     if (restart) this.#library.initialisation += 1;
     this.#initialisation = this.#library.initialisation;
     const pin = Uint8Array.from(this.#pin);

@@ -1,9 +1,12 @@
+import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Breakers } from '../../shared/breaker/breakers.ts';
+import { stepFor } from '../../shared/breaker/decide.ts';
 import { failuresToOpen, Gatekeeper } from '../../shared/breaker/gate.ts';
 import { SignerPausedError } from '../../shared/breaker/paused.ts';
 import type { BreakerRecord, BreakerTransition } from '../../shared/breaker/record.ts';
-import { absentRecord, transitions } from '../../shared/breaker/record.ts';
+import { absentRecord, breakerKey, effects, transitions } from '../../shared/breaker/record.ts';
+import { breakerTimes } from '../../shared/breaker/times.ts';
 import { MintmarkError } from '../../shared/errors.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 import { updates, type WrappedClient, wrapClient } from '../support/wrapped-client.ts';
@@ -31,11 +34,24 @@ beforeEach(() => {
 
 const read = (): Promise<BreakerRecord> => breakers.read(issuerId);
 
-type Situation = 'absent' | 'closed' | 'closed, failed enough' | 'open' | 'held' | 'half-open' | 'half-open, no probes';
+type Situation =
+  | 'absent'
+  | 'closed'
+  | 'closed, failed enough'
+  | 'closed, unseal failed enough'
+  | 'open'
+  | 'held'
+  | 'half-open'
+  | 'half-open, no probes';
 
 /** Brings the issuer's record there by the ways that there are. */
 async function bring(situation: Situation): Promise<BreakerRecord> {
   if (situation === 'absent') return read();
+  if (situation === 'closed, unseal failed enough') {
+    for (let batch = 0; batch < failuresToOpen; batch++)
+      await breakers.countUnsealFailure(await read(), `batch-${batch}`, now);
+    return read();
+  }
   if (situation.startsWith('closed')) {
     const failed = situation === 'closed' ? 1 : failuresToOpen;
     for (let batch = 0; batch < failed; batch++) await breakers.countFailure(await read(), `batch-${batch}`);
@@ -51,7 +67,10 @@ async function bring(situation: Situation): Promise<BreakerRecord> {
 
 const attempts: Readonly<Record<BreakerTransition, (record: BreakerRecord) => Promise<BreakerRecord | undefined>>> = {
   countFailure: (record) => breakers.countFailure(record, 'another-batch'),
+  countUnsealFailure: (record) => breakers.countUnsealFailure(record, 'another-batch', now),
   forgetFailures: (record) => breakers.forgetFailures(record),
+  openUnsealed: (record) => breakers.openUnsealed(record, why, failuresToOpen, now),
+  doubt: (record) => breakers.doubt(record, why, now),
   open: (record) => breakers.open(record, why, failuresToOpen, now),
   hold: (record) => breakers.hold(record, why, now),
   halfOpen: (record) => breakers.halfOpen(record, 3, now),
@@ -62,11 +81,16 @@ const attempts: Readonly<Record<BreakerTransition, (record: BreakerRecord) => Pr
   close: (record) => breakers.close(record, now),
 };
 
+const closedOnes = ['closed', 'closed, failed enough', 'closed, unseal failed enough'] as const;
+
 const legal: Readonly<Record<BreakerTransition, readonly Situation[]>> = {
-  countFailure: ['absent', 'closed', 'closed, failed enough'],
-  forgetFailures: ['closed', 'closed, failed enough'],
+  countFailure: ['absent', ...closedOnes],
+  countUnsealFailure: ['absent', ...closedOnes],
+  forgetFailures: closedOnes,
   open: ['closed, failed enough', 'half-open', 'half-open, no probes'],
-  hold: ['absent', 'closed', 'closed, failed enough', 'open', 'half-open', 'half-open, no probes'],
+  openUnsealed: ['closed, unseal failed enough'],
+  hold: ['absent', ...closedOnes, 'open', 'half-open', 'half-open, no probes'],
+  doubt: ['held'],
   halfOpen: ['open'],
   resume: ['open', 'held'],
   takeProbe: ['half-open'],
@@ -74,15 +98,7 @@ const legal: Readonly<Record<BreakerTransition, readonly Situation[]>> = {
   giveProbes: ['half-open, no probes'],
   close: ['half-open', 'half-open, no probes'],
 };
-const situations: readonly Situation[] = [
-  'absent',
-  'closed',
-  'closed, failed enough',
-  'open',
-  'held',
-  'half-open',
-  'half-open, no probes',
-];
+const situations: readonly Situation[] = ['absent', ...closedOnes, 'open', 'held', 'half-open', 'half-open, no probes'];
 const names = Object.keys(transitions) as BreakerTransition[];
 
 describe('what may become of a breaker', () => {
@@ -102,19 +118,20 @@ describe('what may become of a breaker', () => {
     },
   );
 
-  it.each(names.filter((name) => !['countFailure', 'forgetFailures', 'takeProbe', 'giveProbes'].includes(name)))(
+  it.each(names.filter((name) => effects[name].set?.includes('revision = :next') === true))(
     '%s is written down as a change to be told, and counts as one',
     async (name) => {
       const situation = legal[name][0] ?? 'absent';
       const before = await bring(situation);
       now += 5_000;
       const after = await attempts[name](before);
-      expect(after).toMatchObject({ revision: before.revision + 1, since: now });
+      // Who hears of a refused PIN has not opened it.
+      expect(after).toMatchObject({ revision: before.revision + 1, since: name === 'doubt' ? before.since : now });
       expect(after?.untold.slice(before.untold.length)).toEqual([
         expect.objectContaining({
           from: before.state,
           to: transitions[name].to,
-          held: name === 'hold',
+          held: name === 'hold' || name === 'doubt',
           revision: before.revision + 1,
           at: now,
           reason: 'SIGNER_UNAVAILABLE',
@@ -187,6 +204,7 @@ describe('several workers', () => {
     const gatekeeper = new Gatekeeper({
       breakers: new Breakers(dynamoDB.client, tables.issuers),
       pausedSeconds: 60,
+      checkSignerSeconds: 60,
       now: () => now,
       onError: (error) => errors.push(error),
     });
@@ -235,10 +253,53 @@ describe('several workers', () => {
     expect(await read()).toMatchObject({ state: 'closed', failures: 1 });
   });
 
-  it('a PIN that cannot be unsealed opens nothing: environments that have theirs sign on', async () => {
+  describe('a PIN that cannot be unsealed', () => {
     const sealed = new MintmarkError('PIN_UNSEAL_FAILED', 'KMS does not answer.');
-    for (let batch = 0; batch < 5; batch++) expect(await batchThat(sealed)).toEqual([]);
-    expect(await read()).toMatchObject({ state: 'closed', failures: 0 });
+    const patience = 2 * 60_000;
+
+    it('opens the breaker when nobody has signed for two looks: the whole fleet started cold in an outage', async () => {
+      for (let batch = 0; batch < 5; batch++) expect(await batchThat(sealed)).toEqual([]);
+      now += patience - 1;
+      expect(await batchThat(sealed)).toEqual([]);
+      now += 1;
+      const [change] = await batchThat(sealed);
+      expect(change?.to).toMatchObject({ state: 'open', held: false, reason: 'PIN_UNSEAL_FAILED', unsealFailures: 0 });
+      await expect(batchThat(sealed)).rejects.toMatchObject({ code: 'SIGNER_PAUSED', wait: { least: 60, most: 300 } });
+    });
+
+    it('opens nothing while an environment that has its PIN signs on', async () => {
+      for (let round = 0; round < 5; round++) {
+        for (let batch = 0; batch < 3; batch++) expect(await batchThat(sealed)).toEqual([]);
+        now += patience - 1;
+        await batchThat('signs');
+        expect(await read()).toMatchObject({ state: 'closed', unsealFailures: 0 });
+      }
+      expect(await batchThat(sealed)).toEqual([]);
+      now += 10 * patience;
+      // Long enough, and too few.
+      expect(await batchThat(sealed)).toEqual([]);
+      expect(await read()).toMatchObject({ state: 'closed', unsealFailures: 2, revision: 0 });
+    });
+
+    it('does not open one whose count was forgotten, and begun again, since it was read', async () => {
+      for (let batch = 0; batch < 3; batch++) await batchThat(sealed);
+      now += patience;
+      const worker = newWorker();
+      worker.dynamoDB.before(updates(tables.issuers, 'open'), async () => {
+        await batchThat('signs');
+        for (let batch = 0; batch < 3; batch++) await batchThat(sealed);
+      });
+      expect(await batchThat(sealed, worker)).toEqual([]);
+      expect(await read()).toMatchObject({ state: 'closed', unsealFailures: 3, unsealFailingSince: now });
+    });
+
+    it('is no failure of the signer: the two are counted apart', async () => {
+      for (let batch = 0; batch < 2; batch++) await batchThat(sealed);
+      for (let batch = 0; batch < 2; batch++) await batchThat(unavailable);
+      now += patience;
+      expect(await batchThat(unavailable)).toHaveLength(1);
+      expect(await read()).toMatchObject({ state: 'open', reason: 'SIGNER_UNAVAILABLE' });
+    });
   });
 
   it('a batch that signs between them begins the count anew', async () => {
@@ -375,6 +436,81 @@ describe('several workers', () => {
     expect(await breakers.halfOpen(await read(), 3, now)).toBeUndefined();
   });
 
+  describe('a refused PIN that is heard late', () => {
+    it('while an operator holds it is in doubt after the resume, and the operator is told', async () => {
+      const late = newGate();
+      await late.admit(issuerId);
+      await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'New HSMs.' }, now);
+      const { since } = await read();
+      now += 60_000;
+      late.noteError(issuerId, refused);
+      expect((await late.report()).map(({ to }) => to.reason)).toEqual(['SIGNER_PIN_REFUSED']);
+      expect(await read()).toMatchObject({ held: true, isPinDoubtful: true, reason: 'SIGNER_PIN_REFUSED', since });
+      await breakers.resume(await read(), 1, now);
+      expect(await read()).toMatchObject({ state: 'half-open', isPinDoubtful: true });
+      // The canary, which has a PIN of its own, signs, and nothing waits.
+      expect(stepFor(await read(), 'signs', false, now + 60_000, breakerTimes(60))).toBe('leave');
+    });
+
+    it('is written once, however many hear of it', async () => {
+      const late = await Promise.all(
+        Array.from({ length: 4 }, async () => {
+          const gate = newGate();
+          await gate.admit(issuerId);
+          return gate;
+        }),
+      );
+      await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'New HSMs.' }, now);
+      for (const gate of late) gate.noteError(issuerId, refused);
+      expect((await Promise.all(late.map((gate) => gate.report()))).flat()).toHaveLength(1);
+      expect(await read()).toMatchObject({ revision: 2, isPinDoubtful: true });
+    });
+
+    it('after another probe has closed it holds it', async () => {
+      await breakers.hold(await read(), why, now);
+      await breakers.resume(await read(), 3, now);
+      const [one, other] = [newGate(), newGate()];
+      await one.admit(issuerId);
+      await other.admit(issuerId);
+      one.noteSigned(issuerId);
+      await one.report();
+      other.noteError(issuerId, refused);
+      expect((await other.report()).map(({ from, to }) => [from.state, to.held])).toEqual([['closed', true]]);
+      expect(await read()).toMatchObject({ state: 'open', held: true, isPinDoubtful: true });
+    });
+
+    it('after an operator has resumed it holds it again, and no probe of before closes it', async () => {
+      const late = newGate();
+      await late.admit(issuerId);
+      await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'New HSMs.' }, now);
+      await breakers.resume(await read(), 1, now);
+      const probe = newGate();
+      expect(await probe.admit(issuerId)).toMatchObject({ isProbe: true, provesPin: false });
+      late.noteError(issuerId, refused);
+      await late.report();
+      probe.noteSigned(issuerId);
+      expect(await probe.report()).toEqual([]);
+      expect(await read()).toMatchObject({ state: 'open', held: true, isPinDoubtful: true });
+    });
+
+    it('where others change the breaker again and again is said so, and by the next batch again', async () => {
+      const worker = newWorker();
+      const gate = newGate(worker);
+      await gate.admit(issuerId);
+      for (let change = 0; change < 5; change++) {
+        worker.dynamoDB.before(updates(tables.issuers), async () => {
+          const present = await read();
+          if (present.state === 'closed') await breakers.hold(present, { reason: 'OPERATOR', detail: 'By hand.' }, now);
+          else if (present.state === 'open') await breakers.resume(present, 1, now);
+          else await breakers.close(present, now);
+        });
+      }
+      gate.noteError(issuerId, refused);
+      expect(await gate.report()).toEqual([]);
+      expect(worker.errors.map(({ message }) => message)).toEqual([`Others keep changing the breaker of ${issuerId}.`]);
+    });
+  });
+
   it('two that race for the last probe: one tries, the other waits a little', async () => {
     await bring('half-open');
     const [one, other] = [newWorker(), newWorker()];
@@ -463,7 +599,9 @@ describe('several workers', () => {
       await batchThat(refused, worker);
       await breakers.resume(await read(), 1, now);
       const gate = newGate(worker);
-      expect(await gate.admit(issuerId)).toMatchObject({ isProbe: true, sendsRefusedPinAgain: true });
+      expect(await gate.admit(issuerId)).toEqual(
+        expect.objectContaining({ isProbe: true, sendsRefusedPinAgain: true, provesPin: true }),
+      );
     });
 
     it('is sent again once another process has signed, and not before the breaker has changed', async () => {
@@ -527,6 +665,21 @@ describe('several workers', () => {
     await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
     worker.dynamoDB.fail(isRead, 'not-written');
     await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+  });
+
+  it('a row that is none stops nobody, nor whoever had read it open, nor when it cannot be had afterwards', async () => {
+    await bring('open');
+    const worker = newWorker();
+    await expect(batchThat('signs', worker)).rejects.toMatchObject({ code: 'SIGNER_PAUSED' });
+    const row = { TableName: tables.issuers, Item: { issuerId: { S: breakerKey(issuerId) } } };
+    await store.client.send(new PutItemCommand(row));
+    expect(await newGate(worker).admit(issuerId)).toMatchObject({ isProbe: false });
+    worker.dynamoDB.fail((command) => command.constructor.name === 'GetItemCommand', 'not-written');
+    expect(await newGate(worker).admit(issuerId)).toMatchObject({ isProbe: false });
+    expect(worker.errors.map(({ code }) => code)).toEqual(['INTERNAL', 'STORE_UNAVAILABLE']);
+    // What comes of such a batch is written nowhere, and is no error but that one.
+    expect(await batchThat(unavailable, worker)).toEqual([]);
+    expect(await batchThat(refused, worker)).toEqual([]);
   });
 
   it('what a process has made of a breaker is what it has last read of it', async () => {

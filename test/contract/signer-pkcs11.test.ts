@@ -271,6 +271,28 @@ describe('the PKCS#11 shim', () => {
     expect([signal, stdout]).toEqual(['SIGKILL', 'SIGNER_DEADLINE\n']);
   });
 
+  it('asks for the PIN where it is to, although the process has logged in, and the other signers sign on', async () => {
+    const standing = await open('p256');
+    const wrong = { pin: Buffer.from('crypto_user:of-last-year') };
+    // A login is the process's: nobody asks for this one's PIN.
+    const unasked = await open('p384', wrong);
+    await unasked.close();
+    await expect(open('p384', { ...wrong, logsInAnew: true })).rejects.toMatchObject({ code: 'SIGNER_PIN_REFUSED' });
+    const right = await open('p384', { logsInAnew: true });
+    try {
+      for (const signer of [standing, right, standing]) {
+        const message = Buffer.from(signer.uri);
+        const [result] = await signer.sign([createHash(signer.scheme.hash).update(message).digest()], soon());
+        const signature = result !== undefined && 'signature' in result ? result.signature : Buffer.alloc(0);
+        expect(isSignatureOf(signer, message, signature)).toBe(true);
+      }
+      expect([standing.recoveries, right.recoveries]).toEqual([1, 0]);
+    } finally {
+      await standing.close();
+      await right.close();
+    }
+  });
+
   it('records when, who, how and what', async () => {
     rmSync(recordPath, { force: true });
     const before = Date.now();
@@ -278,7 +300,13 @@ describe('the PKCS#11 shim', () => {
     await signer.sign([digest(7)], soon());
     await signer.close();
     expect(readRecord(recordPath)).toEqual([
-      { at: expect.any(Number) as number, processId: process.pid, mechanism: 1, digest: '07'.repeat(32) },
+      {
+        at: expect.any(Number) as number,
+        processId: process.pid,
+        mechanism: 1,
+        digest: '07'.repeat(32),
+        keyLabel: 'rsa2048',
+      },
     ]);
     const at = readRecord(recordPath)[0]?.at;
     expect(at).toBeGreaterThanOrEqual(before);

@@ -162,8 +162,14 @@ describe('an HSM that is away', () => {
         ],
         breakers: [{ issuerId, state: 'open', held: false }],
         advice: [expect.stringContaining('It is tried again every minute')],
+        runbook: 'docs/operating.md#the-breaker',
       },
     });
+    const { code, value } = await mintmark('health');
+    expect(code).toBe(1);
+    expect((value as { findings: unknown[] }).findings).toContainEqual(
+      expect.objectContaining({ rule: 'breaker', severity: 'critical', subject: issuerId, observed: 'open' }),
+    );
   });
 
   it('when the canary signs, a few try, then all; nothing was lost', async () => {
@@ -208,7 +214,13 @@ describe('an operator', () => {
     await mappingsAre('Disabled');
     await look();
     expect(await read()).toMatchObject({ state: 'open', held: true });
-    expect((await mintmark('queue', 'pause')).value).toMatchObject({ breakers: [{ detail: 'New HSMs.' }] });
+    expect((await mintmark('queue', 'pause', '--because', 'Lunch.')).value).toMatchObject({
+      breakers: [{ detail: 'New HSMs.', changed: false }],
+    });
+    expect(await mintmark('health')).toMatchObject({
+      code: 0,
+      value: { critical: 0, findings: [{ rule: 'breaker', severity: 'warning', observed: 'open, held' }] },
+    });
     const status = await mintmark('queue', 'status');
     expect(status).toMatchObject({ code: 1, value: { advice: [expect.stringContaining('mintmark queue resume')] } });
   });
@@ -216,12 +228,21 @@ describe('an operator', () => {
   it('resumes, and what waited is issued', async () => {
     const request = await newRequest('paused');
     await cloud.request(request);
-    expect((await mintmark('queue', 'resume')).value).toMatchObject({ breakers: [{ issuerId }] });
+    expect((await mintmark('queue', 'status')).value).toMatchObject({
+      queues: [
+        { waiting: 1, oldestSeconds: expect.any(Number) },
+        { waiting: 0, oldestSeconds: null },
+      ],
+    });
+    expect((await mintmark('queue', 'resume')).value).toMatchObject({ breakers: [{ issuerId, changed: true }] });
     await mappingsAre('Enabled');
     await cloud.issued(request);
     await breakerIs('closed');
     expect(await mintmark('queue', 'status')).toMatchObject({ code: 0, value: { advice: [] } });
-    expect(await mintmark('queue', 'resume')).toMatchObject({ code: 0, value: { breakers: [{ state: 'closed' }] } });
+    expect(await mintmark('queue', 'resume')).toMatchObject({
+      code: 0,
+      value: { breakers: [{ state: 'closed', changed: false }] },
+    });
   });
 
   it('names an issuer that is there', async () => {
@@ -259,8 +280,6 @@ describe("a breaker's row that is none", () => {
 
   it('stops nobody, and everybody who looks says so', async () => {
     const { dynamoDB } = cloud.local.clients;
-    // An environment that has last read an open breaker would go on with that.
-    await endEnvironments();
     const names = { ExpressionAttributeNames: { '#state': 'state' } };
     await dynamoDB.send(new UpdateItemCommand({ ...row(), UpdateExpression: 'REMOVE #state', ...names }));
     const request = await newRequest('unreadable');

@@ -3,7 +3,7 @@ import type { Admission, Gate } from '../../shared/breaker/gate.ts';
 import { asMintmarkError, MintmarkError } from '../../shared/errors.ts';
 import { AdmittedIssuers } from '../../shared/issuance/admitted-issuers.ts';
 import type { IssuerSource } from '../../shared/issuance/authority.ts';
-import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
+import { type Login, OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Issuers } from '../../shared/ledger/issuers.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { newLinted } from '../support/linted.ts';
@@ -18,7 +18,11 @@ let admission: Admission;
 let noted: string[];
 let signer: SoftwareSigner;
 let refuses: boolean;
+let fails: MintmarkError | undefined;
 let attempts: number;
+let admissions: number;
+let logins: Login[];
+let state: 'active' | 'retired';
 let rowsRead: number;
 let sealedPin: number;
 let toldOfNewerPin: string[];
@@ -27,7 +31,10 @@ let issuers: OpenIssuers;
 /** A gate that lets everybody in, as it is told to, and writes down what it hears. */
 const gate = (): Gate => {
   const listening: Pick<Gate, 'admit' | 'noteSigned' | 'noteError'> = {
-    admit: async () => admission,
+    admit: async () => {
+      admissions++;
+      return admission;
+    },
     noteSigned: () => noted.push('signed'),
     noteError: (_, error) => noted.push(asMintmarkError(error).code),
   };
@@ -35,22 +42,28 @@ const gate = (): Gate => {
 };
 
 beforeEach(() => {
-  admission = { isProbe: false, sendsRefusedPinAgain: false };
+  admission = { isProbe: false, sendsRefusedPinAgain: false, provesPin: false };
   noted = [];
   signer = softwareSigner(ca.issuer.signerUri, ca.privateKey);
   refuses = false;
+  fails = undefined;
   attempts = 0;
+  admissions = 0;
+  logins = [];
+  state = 'active';
   rowsRead = 0;
   sealedPin = 1;
   toldOfNewerPin = [];
   const read = async () => {
     rowsRead++;
-    return { ...ca.issuer, sealedPins: { 'eu-west-1': Uint8Array.of(sealedPin) } };
+    return { ...ca.issuer, state, sealedPins: { 'eu-west-1': Uint8Array.of(sealedPin) } };
   };
   issuers = new OpenIssuers({
     issuers: { read } as unknown as Issuers,
-    openSigner: async () => {
+    openSigner: async (_issuer, _certificate, _deadline, login) => {
       attempts++;
+      logins.push(login);
+      if (fails !== undefined) throw fails;
       if (refuses) throw new MintmarkError('SIGNER_PIN_REFUSED', 'The PIN is wrong.');
       return signer;
     },
@@ -123,7 +136,7 @@ describe('a refused PIN', () => {
   });
 
   it('is sent once by a probe, however many requests it holds and whenever they ask', async () => {
-    admission = { isProbe: true, sendsRefusedPinAgain: true };
+    admission = { isProbe: true, sendsRefusedPinAgain: true, provesPin: false };
     const probe = batch();
     await refusedTo(probe);
     await refusedTo(probe);
@@ -134,16 +147,16 @@ describe('a refused PIN', () => {
 
   it('that was repaired in the HSM, with the row as it was, is right for the probe and for whoever follows', async () => {
     refuses = false;
-    admission = { isProbe: true, sendsRefusedPinAgain: true };
+    admission = { isProbe: true, sendsRefusedPinAgain: true, provesPin: false };
     await batch().open('devices', deadline);
-    admission = { isProbe: false, sendsRefusedPinAgain: false };
+    admission = { isProbe: false, sendsRefusedPinAgain: false, provesPin: false };
     await batch().open('devices', deadline);
     expect(attempts).toBe(2);
   });
 
   it("is sent again by a process that did not probe, once another's probe has signed", async () => {
     refuses = false;
-    admission = { isProbe: false, sendsRefusedPinAgain: true };
+    admission = { isProbe: false, sendsRefusedPinAgain: true, provesPin: false };
     await batch().open('devices', deadline);
     expect(attempts).toBe(2);
   });
@@ -154,7 +167,7 @@ describe('a newer PIN in the row', () => {
     await batch().open('devices', deadline);
     sealedPin = 2;
     refuses = true;
-    admission = { isProbe: true, sendsRefusedPinAgain: true };
+    admission = { isProbe: true, sendsRefusedPinAgain: true, provesPin: false };
     const probe = batch();
     const [first, second] = [await probe.open('devices', deadline), await probe.openNow('devices', deadline)];
     expect(second).toBe(first);
@@ -169,7 +182,55 @@ it('a probe looks at the row past the cache, an ordinary batch does not', async 
   await batch().open('devices', deadline);
   await batch().open('devices', deadline);
   expect(rowsRead).toBe(1);
-  admission = { isProbe: true, sendsRefusedPinAgain: true };
+  admission = { isProbe: true, sendsRefusedPinAgain: true, provesPin: false };
   await batch().open('devices', deadline);
   expect(rowsRead).toBe(2);
+});
+
+it('a retired issuer is said to be retired, whatever its breaker is, and takes no probe', async () => {
+  state = 'retired';
+  for (const open of ['open', 'openNow'] as const)
+    await expect(batch()[open]('devices', deadline)).rejects.toMatchObject({ code: 'ISSUER_NOT_ACTIVE' });
+  expect(admissions).toBe(0);
+});
+
+describe('a PIN that a probe is to prove', () => {
+  beforeEach(async () => {
+    await batch().open('devices', deadline);
+    admission = { isProbe: true, sendsRefusedPinAgain: true, provesPin: true };
+  });
+
+  it('takes a login of its own, also where a session stands, and one for the whole batch', async () => {
+    const probe = batch();
+    const [first, second] = await Promise.all([probe.open('devices', deadline), probe.openNow('devices', deadline)]);
+    expect(second).toBe(first);
+    expect(logins).toEqual(['standing', 'anew']);
+    expect(signer.closed).toBe(true);
+    await first.certify([tbsCertificate], deadline);
+    expect(noted).toEqual(['signed']);
+  });
+
+  it('is tried once in a batch, and the session from before signs nothing when it is refused', async () => {
+    refuses = true;
+    const probe = batch();
+    await refusedTo(probe);
+    await refusedTo(probe);
+    expect(logins).toEqual(['standing', 'anew']);
+    expect(noted).toEqual(Array.from({ length: 4 }, () => 'SIGNER_PIN_REFUSED'));
+    expect(toldOfNewerPin).toEqual([]);
+    admission = { isProbe: false, sendsRefusedPinAgain: false, provesPin: false };
+    await refusedTo(batch());
+    expect(attempts).toBe(2);
+  });
+
+  it('is not passed over by the next request of the batch, where the login failed for another reason', async () => {
+    fails = new MintmarkError('SIGNER_UNAVAILABLE', 'No HSM answers.');
+    const probe = batch();
+    await expect(probe.open('devices', deadline)).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
+    fails = undefined;
+    await expect(probe.openNow('devices', deadline)).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
+    expect(logins).toEqual(['standing', 'anew']);
+    await batch().open('devices', deadline);
+    expect(logins).toEqual(['standing', 'anew', 'anew']);
+  });
 });

@@ -64,6 +64,7 @@ async function look(canary: Canary = 'fails', now = start) {
     topicArn: 'arn:aws:sns:eu-central-1:111122223333:operations',
     canaryOf: async () => canary,
     waits: async () => true,
+    checkSignerSeconds: 60,
     now: () => now,
     on: {
       step: (issuerId, step) => events.push(`${issuerId}: ${step}`),

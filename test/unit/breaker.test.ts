@@ -1,14 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { metricsIn } from '../../local/embedded/embedded-metrics.ts';
 import { Canaries } from '../../shared/breaker/canaries.ts';
 import {
   type Canary,
-  decide,
   messagesAreOfUse,
   needsCanary,
   probeFor,
   probesOf,
   type Step,
+  stepFor,
 } from '../../shared/breaker/decide.ts';
 import { type Mapping, mappingChanges } from '../../shared/breaker/mappings.ts';
 import { SignerPausedError, waitOf } from '../../shared/breaker/paused.ts';
@@ -23,10 +25,13 @@ import {
   transitions,
 } from '../../shared/breaker/record.ts';
 import { breakerAnnouncement, breakerMetrics, measureBreakers, transitionLine } from '../../shared/breaker/tell.ts';
+import { breakerTimes } from '../../shared/breaker/times.ts';
 import type { SigningCanary } from '../../shared/cluster/observation.ts';
+import { MintmarkError } from '../../shared/errors.ts';
 
 const start = Date.parse('2026-11-22T12:00:00Z');
 const minute = 60_000;
+const times = breakerTimes(60);
 
 const record = (over: Partial<BreakerRecord>): BreakerRecord => ({
   ...absentRecord('devices'),
@@ -89,7 +94,7 @@ describe('a record', () => {
   });
 });
 
-describe('decide', () => {
+describe('stepFor', () => {
   it.each<[BreakerRecord, Canary, boolean, number, Step]>([
     [closed, 'fails', true, 0, 'leave'],
     [open, 'fails', true, 60 * minute, 'leave'],
@@ -98,12 +103,16 @@ describe('decide', () => {
     // Without a canary it is time that says it.
     [open, 'unknown', true, 5 * minute - 1, 'leave'],
     [open, 'unknown', true, 5 * minute, 'half-open'],
+    // In an outage of the whole cluster the canary's PIN cannot be unsealed either.
+    [open, 'sealed', true, 60 * minute, 'leave'],
     [held, 'signs', true, 60 * minute, 'leave'],
     [held, 'unknown', false, 60 * minute, 'leave'],
     [halfOpen, 'signs', true, 0, 'leave'],
     [halfOpen, 'signs', false, 0, 'close'],
     [halfOpen, 'unknown', false, 0, 'close'],
     [halfOpen, 'fails', false, 0, 'open'],
+    [halfOpen, 'sealed', true, 60 * minute, 'leave'],
+    [exhausted, 'sealed', true, 0, 'give-probes'],
     [exhausted, 'signs', true, 0, 'give-probes'],
     [exhausted, 'unknown', true, 0, 'give-probes'],
     [exhausted, 'fails', true, 0, 'open'],
@@ -139,12 +148,53 @@ describe('decide', () => {
     [{ ...halfOpen, probedAt: start }, 'signs', true, 60 * minute, 'leave'],
     [{ ...halfOpen, isPinDoubtful: true }, 'signs', true, 60 * minute, 'leave'],
   ])('%o, %s, waiting %s, after %i ms: %5$s', (breaker, canary, waits, lasted, step) => {
-    expect(decide(breaker, canary, waits, start + lasted)).toBe(step);
+    expect(stepFor(breaker, canary, waits, start + lasted, times)).toBe(step);
   });
 
   it('gives one probe where the probe decides, and three where the canary let them try', () => {
     expect([open, exhausted, resumedAndTried, unaided].map(probesOf)).toEqual([3, 3, 1, 1]);
     for (const breaker of [open, exhausted]) expect(probesOf({ ...breaker, isPinDoubtful: true })).toBe(1);
+  });
+
+  it.each([
+    [30, 1],
+    [180, 10],
+  ])('an outage of %i minutes whose canary cannot unseal its PIN is tried %i times', (minutes, tries) => {
+    let breaker = open;
+    let tried = 0;
+    for (let now = start; now <= start + minutes * minute; now += minute) {
+      // A batch finds that the signer is away before the next look.
+      if (breaker.state === 'half-open') breaker = { ...open, since: now };
+      const step = stepFor(breaker, 'sealed', true, now, times);
+      const isTried = step === 'half-open' || probeFor(breaker, now, times) === 'unaided';
+      if (!isTried) continue;
+      tried++;
+      breaker = { ...exhausted, triedBy: 'gate', since: now, probedAt: now };
+    }
+    expect(tried).toBe(tries);
+  });
+
+  it('counts in looks of check-signer, and waits for a probe as long as a function may run that takes one', () => {
+    const deploy = (file: string) =>
+      parse(readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8')) as Record<string, unknown>;
+    const { checkSignerSeconds } = deploy('parameters.yml')['default'] as { readonly checkSignerSeconds: number };
+    const functions = Object.values(deploy('functions.yml')) as readonly {
+      readonly timeout: number;
+      readonly environment: object;
+      readonly events: object[];
+    }[];
+    const asking = functions.filter(({ environment }) => 'CHECK_SIGNER_SECONDS' in environment);
+    expect(asking).toHaveLength(3);
+    const { probeLasts } = breakerTimes(checkSignerSeconds);
+    for (const { timeout } of asking) expect(timeout * second).toBeLessThan(probeLasts);
+    expect(asking.flatMap(({ events }) => events)).toContainEqual({ schedule: 'rate(1 minute)' });
+    expect(checkSignerSeconds).toBe(60);
+  });
+
+  it('has all of its times shorter where check-signer looks more often', () => {
+    const compressed = breakerTimes(2);
+    for (const [name, time] of Object.entries(times)) expect(compressed[name as keyof typeof times]).toBe(time / 30);
+    expect(times.probeLasts).toBe(90 * second);
   });
 
   it.each<[BreakerRecord, number, ReturnType<typeof probeFor>]>([
@@ -159,7 +209,7 @@ describe('decide', () => {
     [held, 600 * minute, undefined],
     [closed, 600 * minute, undefined],
   ])('a batch that meets %o after %i ms has a probe: %s', (breaker, lasted, probe) => {
-    expect(probeFor(breaker, start + lasted)).toBe(probe);
+    expect(probeFor(breaker, start + lasted, times)).toBe(probe);
   });
 
   it('asks no canary while all is well, or an operator holds it', () => {
@@ -167,15 +217,15 @@ describe('decide', () => {
   });
 
   it('stops the queue when nobody can be issued to, and only then', () => {
-    expect(messagesAreOfUse([open, held], start)).toBe(false);
-    for (const one of [[], [open, closed], [open, halfOpen]]) expect(messagesAreOfUse(one, start)).toBe(true);
+    expect(messagesAreOfUse([open, held], start, times)).toBe(false);
+    for (const one of [[], [open, closed], [open, halfOpen]]) expect(messagesAreOfUse(one, start, times)).toBe(true);
   });
 
   it('keeps the queue going for the batch that is to try by itself, but not for one that is held', () => {
     const due = start + 15 * minute + 1;
-    expect(messagesAreOfUse([open, held], due - 1)).toBe(false);
-    expect(messagesAreOfUse([open, held], due)).toBe(true);
-    expect(messagesAreOfUse([held], due)).toBe(false);
+    expect(messagesAreOfUse([open, held], due - 1, times)).toBe(false);
+    expect(messagesAreOfUse([open, held], due, times)).toBe(true);
+    expect(messagesAreOfUse([held], due, times)).toBe(false);
   });
 });
 
@@ -302,11 +352,13 @@ describe('canaries', () => {
   interface World {
     readonly stored?: boolean;
     readonly key?: object | Error;
+    readonly sealed?: boolean;
   }
 
-  function canaries(answer: SigningCanary, { stored = true, key = {} }: World = {}) {
+  function canaries(answer: SigningCanary, { stored = true, key = {}, sealed = false }: World = {}) {
     const troubles: string[] = [];
     let signed = 0;
+    let unsealed = 0;
     const sources: unknown = {
       dynamoDB: { send: async () => (stored ? { Item: row } : {}) },
       kms: {
@@ -321,6 +373,10 @@ describe('canaries', () => {
           return answer;
         },
       },
+      unseal: async () => {
+        unsealed++;
+        if (sealed) throw new MintmarkError('PIN_UNSEAL_FAILED', 'KMS does not answer.');
+      },
       issuersTable: 'issuers',
       region: 'eu-west-1',
       now: () => start,
@@ -328,7 +384,7 @@ describe('canaries', () => {
       onTrouble: (_: string, detail: string) => troubles.push(detail),
     };
     const all = new Canaries(sources as ConstructorParameters<typeof Canaries>[0]);
-    return { of: all.of.bind(all), troubles, signed: () => signed };
+    return { of: all.of.bind(all), troubles, signed: () => signed, unsealed: () => unsealed };
   }
   const failed = (code: string): SigningCanary => ({ outcome: 'failed', code, detail: 'Why.' });
 
@@ -337,8 +393,8 @@ describe('canaries', () => {
     [{ outcome: 'wrong' }, 'fails'],
     [failed('SIGNER_UNAVAILABLE'), 'fails'],
     [failed('SIGNER_DEADLINE'), 'fails'],
-    // The canary's own trouble says nothing of the CA's key, nor of who has its PIN already.
-    [failed('PIN_UNSEAL_FAILED'), 'unknown'],
+    // The canary's own trouble says nothing of the CA's key.
+    [failed('PIN_UNSEAL_FAILED'), 'sealed'],
     [failed('PIN_UNSEAL_REFUSED'), 'unknown'],
     [failed('SIGNER_PIN_REFUSED'), 'unknown'],
     [failed('SIGNER_MISCONFIGURED'), 'unknown'],
@@ -354,6 +410,16 @@ describe('canaries', () => {
     expect(verdicts).toEqual(['signs', 'signs', 'unknown']);
     expect(signed()).toBe(1);
     expect(troubles).toEqual(['The canary is of the cluster cluster-a, the issuer of cluster-b.']);
+  });
+
+  it('that signs on with the PIN it has is no word for a breaker that opened for want of PINs', async () => {
+    const unsealing = { ...issuer, breaker: { ...open, reason: 'PIN_UNSEAL_FAILED' as const } };
+    const away = canaries({ outcome: 'signed', milliseconds: 3 }, { sealed: true });
+    expect(await Promise.all([unsealing, issuer, unsealing].map(away.of))).toEqual(['sealed', 'signs', 'sealed']);
+    expect([away.unsealed(), away.signed()]).toEqual([1, 1]);
+    const back = canaries({ outcome: 'signed', milliseconds: 3 });
+    expect(await Promise.all([unsealing, issuer].map(back.of))).toEqual(['signs', 'signs']);
+    expect(await canaries(failed('SIGNER_UNAVAILABLE')).of(unsealing)).toBe('fails');
   });
 
   it('that is not set up is unknown', async () => {
