@@ -13,7 +13,7 @@ export interface CallerCount {
   /** Whether it has the role of one of them, if only that. */
   readonly hasTheirRole: boolean;
   readonly signed: number;
-  /** Those of them of which whatever follows is in the period, too. */
+  /** Those of them that were asked for in the period, and counted in it if at all. */
   readonly signedSettled: number;
   /** Calls that were refused, or failed. */
   readonly refused: number;

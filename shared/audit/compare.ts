@@ -20,7 +20,7 @@ export interface Finding {
   readonly code:
     | 'UNEXPECTED_CALLER'
     | 'SIGNED_NOT_COUNTED'
-    | 'SIGNED_AGAIN'
+    | 'SIGNED_NOT_ANSWERED'
     | 'COUNTED_NOT_SIGNED'
     | 'ISSUED_NOT_SIGNED'
     | 'ISSUED_NOT_VERIFIED'
@@ -33,13 +33,14 @@ export interface Finding {
 }
 
 /**
- * What does not add up. Nothing is found that only lies across an end of the period: of signatures those are compared of
- * which whatever follows would have been counted in it, and of certificates those that were signed in it. Of certificates
- * that do not verify, and of rows that are not dated, all there are, of whatever time. Pure.
+ * What does not add up. Nothing is found that only lies across an end of the period: of signatures those are compared that
+ * were asked for in it, and of certificates those that were signed in it. Of certificates that do not verify, and of rows
+ * that are not dated, all there are, of whatever time. Pure.
  *
- * Of a signature that a function made and did not live to count there is a trace: its intent is signed again, and counted
- * as repeated, or it stays open, or is abandoned. As many as that may be uncounted and nothing is wrong. (A request that
- * AWS's client sent to KMS twice, since the first answer was lost, leaves none.)
+ * A function tells that it asks for signatures before it asks (signature-counts.ts in issuance), so wherever it is killed,
+ * and however often, there is no signature of its own that it had not asked for: one more is somebody else's. What it asked
+ * for and was not seen to get is the room that somebody with its credentials has. (A request that AWS's client sent to KMS
+ * again, since no answer came, was asked for once.)
  */
 export function compare({ issuers, callers, isMultiRegion }: Evidence): Finding[] {
   const counted = sumOfCounted(issuers.map((issuer) => issuer.counted));
@@ -59,10 +60,10 @@ function compareCounts(counted: Counted, issued: Issued, callers: readonly Calle
   const unexpected = callers.filter(({ isExpected }) => !isExpected);
   const expected = callers.filter(({ isExpected }) => isExpected);
   const signed = sumOf(expected, ({ signed: each }) => each);
-  const uncounted = sumOf(expected, ({ signedSettled }) => signedSettled) - counted.made;
+  const settled = sumOf(expected, ({ signedSettled }) => signedSettled);
   return [
     ...unexpected.flatMap(unexpectedCaller),
-    ...notCounted(uncounted, counted.repeated + issued.unfinished),
+    ...notCounted(settled, counted),
     ...(issued.certificates > Math.max(signed, counted.made) ? [issuedNotSigned(issued.certificates, signed)] : []),
     ...(counted.made > signed ? [countedNotSigned(counted.made - signed)] : []),
   ];
@@ -112,14 +113,16 @@ function unexpectedCaller({ arn, functionArn, hasTheirRole, signed, refused }: C
   return refused > 0 ? [{ code: 'UNEXPECTED_CALLER_REFUSED', severity: 'note', sentence }] : [];
 }
 
-function notCounted(uncounted: number, explained: number): Finding[] {
-  if (uncounted <= 0) return [];
-  if (uncounted <= explained) {
-    const sentence = `The functions signed ${times(uncounted)} more than they counted: not more than was signed again or came to nothing (${explained}), as when they end while they sign.`;
-    return [{ code: 'SIGNED_AGAIN', severity: 'note', sentence }];
+function notCounted(signed: number, { requested, made }: Counted): Finding[] {
+  if (signed > requested) {
+    const sentence = `With the roles of the functions that issue it was signed ${times(signed - requested)} more than they asked for (${requested}): somebody else may have their credentials, or their logs are not whole.`;
+    return [{ code: 'SIGNED_NOT_COUNTED', severity: 'critical', sentence }];
   }
-  const sentence = `With the roles of the functions that issue it was signed ${times(uncounted)} more than they counted, of which what was signed again or came to nothing explains ${explained}: somebody else may have their credentials, or their logs are not whole.`;
-  return [{ code: 'SIGNED_NOT_COUNTED', severity: 'critical', sentence }];
+  if (signed > made) {
+    const sentence = `The functions were not seen to get ${signed - made} of what was signed: not more than the ${requested - made} that they asked for and counted no answer to, as when they end while they sign. Nothing tells these from as many that somebody else had signed with their credentials.`;
+    return [{ code: 'SIGNED_NOT_ANSWERED', severity: 'note', sentence }];
+  }
+  return [];
 }
 
 const countedNotSigned = (count: number): Finding => ({
@@ -137,7 +140,7 @@ const issuedNotSigned = (certificates: number, signed: number): Finding => ({
 const issuedNotCounted = (certificates: number, made: number): Finding => ({
   code: 'ISSUED_NOT_SIGNED',
   severity: 'critical',
-  sentence: `${certificates} certificates were issued, and the functions counted ${made} signatures: somebody else wrote certificates into the table, or a function ended between storing and counting (its log says so).`,
+  sentence: `${certificates} certificates were issued, and the functions counted ${made} signatures: somebody else wrote certificates into the table, or the functions' logs are not whole: they count a signature before they store its certificate.`,
 });
 
 const sumOf = <Item>(items: readonly Item[], valueOf: (item: Item) => number): number =>

@@ -10,21 +10,23 @@ import type { Period } from './period.ts';
 
 /** What the functions told of their signatures with one issuer's key. */
 export interface Counted {
+  /** Signatures that they asked a signer for: told before it was asked. */
+  readonly requested: number;
   /** Signatures that a signer gave them. */
   readonly made: number;
   /** Those of them over what an earlier delivery may have had signed. */
   readonly repeated: number;
 }
 
-const names = { made: signatureMetrics.made, repeated: signatureMetrics.repeated } as const;
-const kinds = ['made', 'repeated'] as const;
+const kinds = ['requested', 'made', 'repeated'] as const satisfies readonly (keyof Counted)[];
+const nothing: Counted = { requested: 0, made: 0, repeated: 0 };
 
 /** GetMetricData takes 500 queries (Amazon CloudWatch API reference). */
-const issuersAtATime = 500 / kinds.length;
+const issuersAtATime = Math.floor(500 / kinds.length);
 
 /**
- * What CloudWatch has read out of the functions' logs. It may read a line twice, and what a function counted and did not
- * live to write is not there. Whoever may put metrics into the stage's namespace, or lines into the functions' logs, can
+ * What CloudWatch has read out of the functions' logs. It may read a line twice. What a function was given and did not live
+ * to write is in `requested` alone. Whoever may put metrics into the stage's namespace, or lines into the functions' logs, can
  * make it any number: a metric's value may be negative, too.
  *
  * @throws the CloudWatch client's errors
@@ -36,7 +38,7 @@ export async function readCounted(
   period: Period,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<string, Counted>> {
-  const counted = new Map(issuerIds.map((issuerId) => [issuerId, { made: 0, repeated: 0 }]));
+  const counted = new Map(issuerIds.map((issuerId) => [issuerId, { ...nothing }]));
   for (let first = 0; first < issuerIds.length; first += issuersAtATime) {
     const chunk = issuerIds.slice(first, first + issuersAtATime);
     for await (const { Id: id = '', Values: values = [] } of results(client, stage, chunk, period, signal)) {
@@ -65,7 +67,7 @@ async function* results(
         MetricStat: {
           Metric: {
             Namespace: metricsNamespace(stage),
-            MetricName: names[kind],
+            MetricName: signatureMetrics[kind],
             Dimensions: [
               { Name: 'Stage', Value: stage },
               { Name: issuerDimension, Value: issuerId },
@@ -88,7 +90,11 @@ async function* results(
 
 /** Of several issuers, together. */
 export const sumOfCounted = (counted: readonly Counted[]): Counted =>
-  counted.reduce((one, other) => ({ made: one.made + other.made, repeated: one.repeated + other.repeated }), {
-    made: 0,
-    repeated: 0,
-  });
+  counted.reduce(
+    (one, other) => ({
+      requested: one.requested + other.requested,
+      made: one.made + other.made,
+      repeated: one.repeated + other.repeated,
+    }),
+    nothing,
+  );

@@ -7,4 +7,4 @@ export { type FunctionRole, readFunctionRoles } from './function-roles.ts';
 export { type Issued, IssuedRows } from './issued.ts';
 export { type AuditedIssuer, type AuditedKey, keysOf } from './keys.ts';
 export { lookUpSignEvents, lookupsPerSecond } from './lookup.ts';
-export { deliveryTime, history, type Period, periodOf } from './period.ts';
+export { countsHistory, deliveryTime, history, type Period, periodOf } from './period.ts';

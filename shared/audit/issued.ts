@@ -15,8 +15,9 @@ export interface Issued {
   /** Certificates that were stored in the period and signed in it, too. */
   readonly certificates: number;
   /**
-   * Attempts that may have been signed in the period, and are in no certificate: open, or abandoned. At most so many: when
-   * a row's attempts before its last abandoned one were made is not in it, so these count with that one.
+   * Attempts that may have been signed in the period, and are in none of these certificates: open, abandoned, or issued
+   * across one of its ends. At most so many: when a row's attempts before its last abandoned one were made is not in it, so
+   * these count with that one.
    */
   readonly unfinished: number;
   /** Of all rows, of whatever time: those without a certificate that the issuer's key signed for this row. */
@@ -136,11 +137,18 @@ function whyNotDated(
     : undefined;
 }
 
-/** The issuer of each attempt of a row that may have been signed in the period, and is in no certificate. */
-function unfinishedAttempts(record: IssuanceRecord, { from, to }: Period): string[] {
+/** Whether it may have been signed in the period, and its certificate is not counted in it. */
+function isIssuedAcross({ state, intentAt = 0, issuedAt = 0 }: IssuanceRecord, period: Period): boolean {
+  if (state !== 'issued' || isWithin(settledFrom(period), issuedAt)) return false;
+  return intentAt < period.to && issuedAt >= period.from;
+}
+
+/** The issuer of each attempt of a row that may have been signed in the period, and is in no certificate that is counted. */
+function unfinishedAttempts(record: IssuanceRecord, period: Period): string[] {
+  const { from, to } = period;
   const { state, issuerId, intentAt = 0, signBefore = intentAt, abandonedAt = 0, abandonedSerialNumbers } = record;
   const isOpen = state === 'intent' && intentAt < to && signBefore + settlingTime >= from;
-  const open = isOpen && issuerId !== undefined ? [issuerId] : [];
+  const open = (isOpen || isIssuedAcross(record, period)) && issuerId !== undefined ? [issuerId] : [];
   // Whoever was signing when an attempt was abandoned ends within a minute.
   if (abandonedAt + settlingTime < from) return open;
   // In this state the last intent that was recorded is the last that was abandoned.

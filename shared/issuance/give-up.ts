@@ -1,5 +1,5 @@
 import { SignerPausedError } from '../breaker/index.ts';
-import type { MintmarkError } from '../errors.ts';
+import { MintmarkError } from '../errors.ts';
 import { keyOf } from '../ledger/index.ts';
 import { abandon } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
@@ -7,6 +7,9 @@ import type { Authority } from './authority.ts';
 import { keepFirstErrors } from './keep-first-errors.ts';
 import type { Outcome, QueuedRequest } from './outcome.ts';
 import { type Outcomes, settleAll } from './settle.ts';
+
+/** How often a row is looked at again because another worker wrote it before the intent in it could be abandoned. */
+const maximumContention = 4;
 
 interface Failing {
   readonly queued: QueuedRequest;
@@ -58,15 +61,16 @@ export async function giveUp(
         failedAt: now,
         ...(redriven === undefined ? {} : { redriven }),
       });
-      return { queued, request, code, detail };
+      // Of a request that has its answer the device is not told another.
+      return { queued, answerable: isAnswered ? undefined : request?.identity, code, detail };
     },
   );
-  for (const { queued, request, code, detail } of failed.filter((entry) => entry !== undefined)) {
+  for (const { queued, answerable, code, detail } of failed.filter((entry) => entry !== undefined)) {
     outcomes.set(queued, {
       kind: 'failed',
       code,
       detail,
-      ...(request === undefined ? {} : { request: request.identity }),
+      ...(answerable === undefined ? {} : { request: answerable }),
     });
   }
   await keepFirstErrors(authority.failures, batch, outcomes, now);
@@ -81,13 +85,21 @@ function onlyWaited({ receiveCount }: QueuedRequest, error: MintmarkError): bool
 }
 
 /**
- * Abandons an intent that is still open.
+ * Abandons an intent that is still open. What stands decides, and not what was read: where another worker wrote first, its
+ * row is looked at, which may be the certificate.
  * @returns whether the request has its answer: then only the telling of it failed, and that is tried again, however old
  *   the message is
+ * @throws MintmarkError STORE_UNAVAILABLE where others keep writing the row
  */
 async function settleIntent(authority: Authority, { identity }: AuthorisedRequest): Promise<boolean> {
-  const standing = (await authority.ledger.read([identity])).get(keyOf(identity));
-  if (standing?.requestHash !== identity.requestHash) return false;
-  if (standing.state === 'intent') await abandon(authority, standing, 'given-up');
-  return standing.state === 'issued' || standing.state === 'rejected';
+  for (let contention = 0; contention < maximumContention; contention++) {
+    const standing = (await authority.ledger.read([identity])).get(keyOf(identity));
+    if (standing?.requestHash !== identity.requestHash) return false;
+    if (standing.state !== 'intent') return standing.state === 'issued' || standing.state === 'rejected';
+    if (await abandon(authority, standing, 'given-up')) return false;
+  }
+  throw new MintmarkError(
+    'STORE_UNAVAILABLE',
+    'Other workers kept writing the row of a request that was to be given up.',
+  );
 }

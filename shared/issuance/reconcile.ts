@@ -51,6 +51,11 @@ export interface Reconciliation {
 /**
  * Looks at every open intent and does what its message should have done. What is due comes first and needs no HSM:
  * abandoning, revoking, announcing. Only then are intents finished, after the looks that a redelivery takes.
+ *
+ * That every signature belongs to an intent, and every certificate to a signature, is kept by the order of steps (sign.ts:
+ * what is signed was recorded, what is stored was signed and told of) and is watched elsewhere: by the counts of
+ * signature-metrics.ts, on which deploy/signing-alarms.yml has alarms, and by shared/audit, which `mintmark audit
+ * signatures` runs. Here only what is open is looked at.
  * @throws MintmarkError of the index; what is in one request's way is said of that request
  */
 export async function reconcile(options: ReconcileOptions): Promise<Reconciliation> {
@@ -135,7 +140,7 @@ async function payOrPrepare(
     case 'abandonment':
       return abandonIntent(authority, owed.intent, 'deadline-passed');
     case 'certificate':
-      return examine(authority, owed.intent, deadline, unusable);
+      return takeUp(authority, owed.intent, deadline, unusable);
     case 'revocation':
       await settleAbandoned(authority, owed.row);
       return { ...id, became: 'revoked' };
@@ -149,7 +154,7 @@ async function payOrPrepare(
 }
 
 /** The looks that a redelivery takes, with the row's sender and the profile as it is today. */
-async function examine(
+async function takeUp(
   authority: FinishingAuthority,
   intent: RecordedIntent,
   deadline: number,

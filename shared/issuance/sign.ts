@@ -1,9 +1,10 @@
 import { asMintmarkError, MintmarkError } from '../errors.ts';
 import { type IssuanceLedger, type IssuedRow, keyOf, type RecordedIntent } from '../ledger/index.ts';
 import type { AuthorisedRequest } from './authorise.ts';
-import type { Authority, FinishingAuthority } from './authority.ts';
+import type { FinishingAuthority } from './authority.ts';
+import type { Certified } from './certify.ts';
 import type { OpenIssuer } from './open-issuers.ts';
-import { type Outcomes, outcomeOf } from './settle.ts';
+import type { SignaturesMade } from './signature-counts.ts';
 
 /** A recorded intent that is to be signed now, and who signs it. */
 export interface Signable {
@@ -20,25 +21,6 @@ export interface Prepared extends Signable {
 
 /** [2], as IssuanceLedger has it. */
 export type Store = IssuanceLedger['storeCertificate'];
-
-/** Signs what a batch of messages asks for. */
-export async function sign(
-  authority: Authority,
-  prepared: readonly Prepared[],
-  deadline: number,
-  outcomes: Outcomes,
-): Promise<void> {
-  const results = await signAndStore(authority, prepared, deadline, (intent, certificate, now) =>
-    authority.ledger.storeCertificate(intent, certificate, now),
-  );
-  for (const [index, { request }] of prepared.entries()) {
-    const result = results[index];
-    outcomes.set(
-      request.queued,
-      result?.status === 'fulfilled' ? { kind: 'issued', row: result.value.row } : outcomeOf(result?.reason),
-    );
-  }
-}
 
 export interface Signed {
   readonly row: IssuedRow;
@@ -65,6 +47,11 @@ export async function signAndStore(
   return signables.map((signable) => results.get(signable) ?? { status: 'rejected', reason: passedOver() });
 }
 
+/**
+ * Tells of each step before the next one that a process may not live to tell of: what is asked for before the signer is
+ * asked, what it made before [2]. A process that dies in between has told of no less than was signed, and of every
+ * signature whose certificate is stored.
+ */
 async function signGroup(
   authority: FinishingAuthority,
   issuer: OpenIssuer,
@@ -72,31 +59,51 @@ async function signGroup(
   deadline: number,
   store: Store,
 ): Promise<PromiseSettledResult<Signed>[]> {
-  const certifying = issuer.certify(
-    group.map(({ intent }) => intent.tbsCertificate),
-    deadline,
-  );
-  const counts = { made: 0, stored: 0, repeated: 0, wrong: 0 };
+  const { issuerId } = issuer.tbsIssuer;
+  authority.onSigned({ issuerId, requested: group.length });
+  const certified = await certifyAll(issuer, group, deadline);
+  const made = madeOf(certified);
+  if (made.made > 0) authority.onSigned({ issuerId, ...made });
   const settled = await Promise.allSettled(
-    group.map(async ({ intent, isResumed }, index) => {
-      const certified = (await certifying)[index] ?? { error: passedOver() };
-      const isWrong = 'error' in certified && asMintmarkError(certified.error).code === 'SIGNATURE_WRONG';
-      const isMade = isWrong || 'certificate' in certified;
-      if (isWrong) counts.wrong++;
-      if (isMade) counts.made++;
-      if (isMade && isResumed) counts.repeated++;
-      if ('error' in certified) throw certified.error;
-      const signed = await stored(authority, intent, certified.certificate, store);
-      if (signed.isOurs) counts.stored++;
-      return signed;
+    certified.map(async ({ intent, answer }) => {
+      if ('error' in answer) throw answer.error;
+      return storeOrFollow(authority, intent, answer.certificate, store);
     }),
   );
-  if (counts.made > 0) authority.onSigned({ issuerId: issuer.tbsIssuer.issuerId, ...counts });
+  const stored = settled.filter((result) => result.status === 'fulfilled' && result.value.isOurs).length;
+  if (stored > 0) authority.onSigned({ issuerId, stored });
   return settled;
 }
 
+/** What a signer answered for an intent. */
+interface Answered extends Signable {
+  readonly answer: Certified;
+}
+
+/** An answer for each, in their order, whatever the signer does. */
+async function certifyAll(issuer: OpenIssuer, group: readonly Signable[], deadline: number): Promise<Answered[]> {
+  const tbsCertificates = group.map(({ intent }) => intent.tbsCertificate);
+  try {
+    const answers = await issuer.certify(tbsCertificates, deadline);
+    return group.map((signable, index) => ({ ...signable, answer: answers[index] ?? { error: passedOver() } }));
+  } catch (thrown) {
+    const error = asMintmarkError(thrown);
+    return group.map((signable) => ({ ...signable, answer: { error } }));
+  }
+}
+
+function madeOf(certified: readonly Answered[]): SignaturesMade {
+  const wrong = certified.filter(({ answer }) => isWrong(answer)).length;
+  const made = certified.filter(({ answer }) => 'certificate' in answer || isWrong(answer));
+  return { made: made.length, repeated: made.filter(({ isResumed }) => isResumed).length, wrong };
+}
+
+/** The only error after which a signature was made. */
+const isWrong = (answer: Certified): boolean =>
+  'error' in answer && asMintmarkError(answer.error).code === 'SIGNATURE_WRONG';
+
 /** Whoever stores first wins; the loser's signature is thrown away and the stored certificate is the answer. */
-async function stored(
+async function storeOrFollow(
   authority: FinishingAuthority,
   intent: RecordedIntent,
   certificate: Uint8Array,

@@ -1,12 +1,31 @@
-/** What one call to a signer came to, as far as this process knows: what the HSM signed and never said is not in it. */
-export interface SignatureCounts {
-  readonly issuerId: string;
+/**
+ * What a process tells of one call to a signer: three parts, each before the step that it must outlive. Whatever a process
+ * was given and did not live to tell is at most what it had told that it asks for.
+ */
+export type SignatureCounts = { readonly issuerId: string } & (
+  | SignaturesRequested
+  | SignaturesMade
+  | CertificatesStored
+);
+
+/** Told before the signer is asked: no signature comes of a call that was not told of. */
+interface SignaturesRequested {
+  /** Signatures that the signer is asked for; with what it refuses, or does not answer, more than it makes. */
+  readonly requested: number;
+}
+
+/** Told as the signer answers, before [2]: no certificate is stored whose signature was not told of. */
+export interface SignaturesMade {
   /** Signatures that the signer gave. */
   readonly made: number;
-  /** Those of them that were stored in a certificate. */
-  readonly stored: number;
-  /** Those of them over the TBS of an earlier delivery's intent: at most so many were made before. */
+  /** Those of them over the TBS of an earlier delivery's intent, which may have been signed before. */
   readonly repeated: number;
   /** Those of them that the issuer's public key does not verify. */
   readonly wrong: number;
+}
+
+/** Told after [2]. */
+interface CertificatesStored {
+  /** Signatures that were stored in a certificate. */
+  readonly stored: number;
 }

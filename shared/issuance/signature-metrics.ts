@@ -4,37 +4,51 @@ import type { SignatureCounts } from './signature-counts.ts';
 
 /**
  * What the functions count of their signatures, Count each. Of a key in CloudHSM nobody else does: its audit log records
- * logins, users and key management. What a process signed and did not live to tell is not in them.
+ * logins, users and key management. What a process signed and did not live to tell is in `requested` alone.
  */
 export const signatureMetrics = {
+  requested: 'SignaturesRequested',
   made: 'SignaturesMade',
-  stored: 'CertificatesStored',
   repeated: 'SignaturesRepeated',
   wrong: 'SignaturesWrong',
+  stored: 'CertificatesStored',
 } as const;
+
+type Count = keyof typeof signatureMetrics;
+
+const countNames = Object.keys(signatureMetrics) as Count[];
 
 /** The dimension that tells issuers apart; of the counts that the audit of a CA key needs. */
 export const issuerDimension = 'Issuer';
-const toldApart = [signatureMetrics.made, signatureMetrics.repeated];
+const toldApart: readonly string[] = [signatureMetrics.requested, signatureMetrics.made, signatureMetrics.repeated];
 
-/** Of one call to a signer. Pure. */
-export const measureSignatures = (counts: SignatureCounts): Measurement[] =>
-  (['made', 'stored', 'repeated', 'wrong'] as const).map((count) => ({
-    name: signatureMetrics[count],
-    unit: 'Count',
-    value: counts[count],
-  }));
+/** Of one part of a call to a signer. Pure. */
+function measureSignatures(told: SignatureCounts): Measurement[] {
+  const counts: Partial<Record<Count, number>> = told;
+  return countNames.flatMap((count): Measurement[] => {
+    const value = counts[count];
+    return value === undefined ? [] : [{ name: signatureMetrics[count], unit: 'Count', value }];
+  });
+}
+
+/** The line's message: which part of a call it tells of. */
+const messageOf = (told: SignatureCounts): string =>
+  'requested' in told ? 'signing' : 'made' in told ? 'signed' : 'stored';
 
 /**
- * The line of a function's log that tells of it.
+ * The line of a function's log that tells of it. Written to process.stdout, which in Lambda is a pipe, it has left the
+ * process when the write returns (Node.js, "A note on process I/O"): whatever ends the process after that, it was told.
  * @param service the function
  * @param now milliseconds since the epoch
  */
-export const signatureLine = (service: string, stage: string, counts: SignatureCounts, now: number): string =>
-  embeddedMetrics(
+export function signatureLine(service: string, stage: string, counts: SignatureCounts, now: number): string {
+  const measurements = measureSignatures(counts);
+  const names = measurements.flatMap(({ name }) => (toldApart.includes(name) ? [name] : []));
+  return embeddedMetrics(
     stage,
-    measureSignatures(counts),
-    { level: 'INFO', message: 'signed', service, issuerId: counts.issuerId },
+    measurements,
+    { level: 'INFO', message: messageOf(counts), service, issuerId: counts.issuerId },
     now,
-    { dimension: issuerDimension, value: counts.issuerId, names: toldApart },
+    names.length === 0 ? undefined : { dimension: issuerDimension, value: counts.issuerId, names },
   );
+}

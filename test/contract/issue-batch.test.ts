@@ -12,16 +12,20 @@ import { DerReader } from '../../shared/asn1/der-reader.ts';
 import { SignerPausedError } from '../../shared/breaker/paused.ts';
 import { absentRecord } from '../../shared/breaker/record.ts';
 import { type FailureClass, MintmarkError } from '../../shared/errors.ts';
+import { issueBatch } from '../../shared/issuance/issue-batch.ts';
+import type { LintedTbsCertificate } from '../../shared/issuance/lint.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
+import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
 import { Revocations } from '../../shared/ledger/revocations.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
 import { base64, minute, queue, redelivered, startWorker, type Worker } from '../support/issuing.ts';
 import { type IssuingCa, makeIssuingCa } from '../support/issuing-ca.ts';
 import { deviceTls } from '../support/profile.ts';
+import { sumOfSigned } from '../support/signed-counts.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 import { updates } from '../support/wrapped-client.ts';
 
@@ -58,6 +62,13 @@ beforeEach(() => {
 });
 
 afterAll(() => store.close());
+
+/** Whose abandoning is always too late, with the row as it was: as where others write it again and again. */
+class NeverAbandoning extends IssuanceLedger<LintedTbsCertificate> {
+  override abandon(): ReturnType<IssuanceLedger['abandon']> {
+    return Promise.resolve({ done: false });
+  }
+}
 
 const register = (deviceId: string, more: { state?: 'active' | 'blocked'; allowedSenders?: readonly string[] } = {}) =>
   new Devices(store.client, tables.devices).register({ deviceId, state: 'active', ...more });
@@ -599,6 +610,70 @@ describe('giving up', () => {
     expect(kinds(worker.announced)).toEqual(['issued']);
   });
 
+  it('never happens to what another worker has issued meanwhile', async () => {
+    const { deviceId, message } = await newMessage();
+    const other = anotherWorker();
+    worker.signer.faults.push('unavailable', 'unavailable');
+    await worker.issue(message);
+    // The other's delivery stores the certificate after this one has read the intent that it would abandon.
+    worker.dynamoDB.before(updates(tables.issuance, 'abandoned'), () => other.issue(message));
+    const late = { ...redelivered(message), sentAt: start - 60 * minute };
+    expect(kinds(await worker.issue(late))).toEqual(['SIGNER_UNAVAILABLE']);
+    expect(await row(deviceId)).toMatchObject({ state: { S: 'issued' } });
+    expect(await failureOf(message, 'transient-exhausted')).toBeUndefined();
+    expect(worker.announced).toEqual([]);
+    expect(kinds(await worker.issue(redelivered(late)))).toEqual(['issued']);
+  });
+
+  it('ends the attempt of whoever began another one meanwhile', async () => {
+    const { deviceId, message } = await newMessage();
+    const other = anotherWorker();
+    worker.signer.faults.push('unavailable', 'unavailable');
+    await worker.issue(message);
+    const late = { ...redelivered(message), sentAt: start - 60 * minute };
+    worker.dynamoDB.before(updates(tables.issuance, 'abandoned'), async () => {
+      now += 15 * minute;
+      other.signer.faults.push('unavailable');
+      await other.issue(redelivered(message));
+      expect(await row(deviceId)).toMatchObject({ state: { S: 'intent' }, attempt: { N: '2' } });
+    });
+    expect((await worker.issue(late)).map(({ kind }) => kind)).toEqual(['failed']);
+    const abandoned = await row(deviceId);
+    expect(abandoned).toMatchObject({ state: { S: 'abandoned' }, abandonReason: { S: 'given-up' } });
+    expect(await isRevoked(abandoned?.serialNumber?.S ?? '')).toBe(true);
+  });
+
+  it('leaves a message to be tried again while others keep writing its row', async () => {
+    const { deviceId, message } = await newMessage();
+    worker.signer.faults.push('unavailable', 'unavailable');
+    await worker.issue(message);
+    const late = { ...redelivered(message), sentAt: start - 60 * minute };
+    const nobody = { ...worker.authority, ledger: new NeverAbandoning(worker.dynamoDB.client, tables.issuance) };
+    const [outcome] = await issueBatch(nobody, [late], now + 10_000);
+    expect(outcome).toMatchObject({ kind: 'retry', error: { code: 'STORE_UNAVAILABLE' } });
+    expect(await row(deviceId)).toMatchObject({ state: { S: 'intent' } });
+    expect(await failureOf(message, 'transient-exhausted')).toBeUndefined();
+  });
+
+  it('for its sender, of what another has had issued, tells the device nothing', async () => {
+    const { deviceId, message } = await newMessage();
+    const other = anotherWorker();
+    worker.signer.faults.push('unavailable');
+    await worker.issue(message);
+    // Read as allowed, refused when the intent is resumed: and then another sender's message is first.
+    worker.dynamoDB.before(updates(tables.issuance, 'abandoned'), async () => {
+      await register(deviceId, { allowedSenders: ['AROAEXAMPLEOTHERID'] });
+      await other.issue({ ...message, senderId: 'AROAEXAMPLEOTHERID:gateway-2', messageId: 'another' });
+    });
+    await register(deviceId, { allowedSenders: ['AROAEXAMPLEOTHERID'] });
+    const [outcome] = await worker.issue(redelivered(message));
+    expect(outcome).toMatchObject({ kind: 'failed', code: 'SENDER_NOT_ALLOWED' });
+    expect(outcome).not.toHaveProperty('request');
+    expect(worker.announced).toEqual([]);
+    expect(await row(deviceId)).toMatchObject({ state: { S: 'issued' } });
+    expect(await failureOf(message, 'unauthorised')).toMatchObject({ code: 'SENDER_NOT_ALLOWED', deviceId });
+  });
+
   it.each([
     { state: 'half-open', lasted: 5 * minute - 1, receiveCount: 7, kind: 'retry' },
     // Nobody has tried for it: age counts again.
@@ -621,6 +696,58 @@ describe('giving up', () => {
       if (paused.kind === 'retry') expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
     },
   );
+});
+
+describe('what is told of signatures', () => {
+  it('is told before the step that may end the process: asked, made, stored', async () => {
+    const { message } = await newMessage();
+    const told: Record<string, unknown> = {};
+    worker.signer.beforeSigning = async () => void (told['asked'] = [...worker.signed]);
+    worker.dynamoDB.before(updates(tables.issuance, 'issued'), async () => void (told['storing'] = [...worker.signed]));
+    await worker.issue(message);
+    const issuerId = 'devices';
+    const made = { issuerId, made: 1, repeated: 0, wrong: 0 };
+    expect(told).toEqual({ asked: [{ issuerId, requested: 1 }], storing: [{ issuerId, requested: 1 }, made] });
+    expect(worker.signed.slice(2)).toEqual([{ issuerId, stored: 1 }]);
+  });
+
+  it('is no less than what was signed when each of its workers ended somewhere else', async () => {
+    const { deviceId, message } = await newMessage();
+    const workers = Array.from({ length: 5 }, anotherWorker);
+    const [asked, signed, signedToo, stored, last] = workers;
+    if (!asked || !signed || !signedToo || !stored || !last) throw new Error('too few workers');
+    const ended = new Error('The process ended.');
+    asked.signer.beforeSigning = () => Promise.reject(ended);
+    await asked.issue(message);
+    // Killed with a signature in its hands, before it told anybody.
+    for (const each of [signed, signedToo]) {
+      const told = each.authority.onSigned;
+      const onSigned: typeof told = (counts) => {
+        if ('made' in counts) throw ended;
+        told(counts);
+      };
+      await expect(issueBatch({ ...each.authority, onSigned }, [message], now + 10_000)).rejects.toThrow(ended);
+    }
+    stored.dynamoDB.fail(updates(tables.issuance, 'issued'), 'reply-lost');
+    await stored.issue(redelivered(message));
+    expect(kinds(await last.issue(redelivered(message)))).toEqual(['issued']);
+    expect(await row(deviceId)).toMatchObject({ state: { S: 'issued' } });
+    expect(workers.map(({ signer }) => signer.calls.length)).toEqual([1, 1, 1, 1, 0]);
+    expect(workers.map(({ signed: each }) => sumOfSigned(each))).toEqual([
+      { requested: 1 },
+      { requested: 1 },
+      { requested: 1 },
+      { requested: 1, made: 1, repeated: 1, wrong: 0 },
+      {},
+    ]);
+  });
+
+  it('counts what the signer did not make as asked for, and what is wrong as made', async () => {
+    const messages = await Promise.all(Array.from({ length: 4 }, async () => (await newMessage()).message));
+    worker.signer.faults.push('unavailable', 'corrupt');
+    await worker.issue(...messages);
+    expect(sumOfSigned(worker.signed)).toEqual({ requested: 4, made: 3, repeated: 0, wrong: 1, stored: 2 });
+  });
 });
 
 describe('publishing', () => {

@@ -17,6 +17,7 @@ import { OpenIntents } from '../../shared/ledger/open-intents.ts';
 import { base64, minute, queue, redelivered, startWorker, type Worker } from '../support/issuing.ts';
 import { type IssuingCa, makeIssuingCa } from '../support/issuing-ca.ts';
 import { deviceTls } from '../support/profile.ts';
+import { sumOfSigned } from '../support/signed-counts.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 import { updates } from '../support/wrapped-client.ts';
 
@@ -225,7 +226,11 @@ describe('two at once', () => {
     expect(row).toMatchObject({ state: 'issued', serialNumber: left.serialNumber });
     expect(certificateIn(redelivery[0])).toBe(row?.state === 'issued' && base64(row.certificate));
     expect([announced(worker), announced(reconciler)]).toEqual([[left.serialNumber], []]);
-    expect(reconciler.signed).toEqual([{ issuerId: ca.issuer.issuerId, made: 1, stored: 0, repeated: 1, wrong: 0 }]);
+    const { issuerId } = ca.issuer;
+    expect(reconciler.signed).toEqual([
+      { issuerId, requested: 1 },
+      { issuerId, made: 1, repeated: 1, wrong: 0 },
+    ]);
   });
 
   it('a run that stores while a redelivery is signing: one certificate, both answer with it', async () => {
@@ -371,7 +376,13 @@ describe('a signer', () => {
     const onError = (error: MintmarkError) => {
       throw error;
     };
-    const gate = new Gatekeeper({ breakers, pausedSeconds: 60, now: () => now, onError }).newGate('run');
+    const gate = new Gatekeeper({
+      breakers,
+      pausedSeconds: 60,
+      checkSignerSeconds: 60,
+      now: () => now,
+      onError,
+    }).newGate('run');
     const issuers = new AdmittedIssuers(reconciler.authority.issuers, gate, (_, error) => onError(error));
     expect(became(await run(reconciler, { issuers }))).toEqual(['abandoned', 'SIGNER_PAUSED']);
     expect(reconciler.signer.calls).toEqual([]);
@@ -387,6 +398,7 @@ describe('a signer', () => {
     let openings = 0;
     const { issuers } = reconciler.authority;
     const counted: FinishingAuthority['issuers'] = {
+      requireActive: (issuerId) => issuers.requireActive(issuerId),
       open: (issuerId, deadline) => issuers.open(issuerId, deadline),
       openNow: (issuerId, deadline) => {
         openings++;
@@ -406,9 +418,7 @@ describe('a signer', () => {
     now += patience;
     reconciler.signer.faults.push('corrupt');
     expect(became(await run()).toSorted()).toEqual(['SIGNATURE_WRONG', 'finished', 'finished']);
-    const counts = reconciler.signed.map(({ made, stored, repeated, wrong }) => [made, stored, repeated, wrong]);
-    const sums = [0, 1, 2, 3].map((column) => counts.reduce((sum, row) => sum + (row[column] ?? 0), 0));
-    expect(sums).toEqual([3, 2, 3, 1]);
+    expect(sumOfSigned(reconciler.signed)).toEqual({ requested: 3, made: 3, repeated: 3, wrong: 1, stored: 2 });
   });
 });
 

@@ -83,10 +83,12 @@ it('every signature is the issuing function’s, counted, and in a certificate',
         keyId,
         signed: 3,
         callers: [{ caller: issuing, function: null, expected: true, signed: 3, refused: 0 }],
+        requested: 3,
         counted: 3,
         repeated: 0,
         issued: 3,
         unfinished: 0,
+        verified: 3,
         notVerified: 0,
         notDated: 0,
         sameKey: [],
@@ -104,7 +106,16 @@ it('of a key in CloudHSM it says that nobody at AWS records signatures', async (
   await issuers.add({ ...devices, issuerId: 'gateways', signerUri, state: 'retired' });
   const ended = await audit('--issuer', 'gateways');
   expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining("CloudHSM's audit logs record logins") });
-  expect(ended.stdout).toMatch(/^gateways +CloudHSM +unknown +0 +0 +0 +0$/m);
+  expect(ended.stdout).toMatch(/^gateways +CloudHSM +unknown +0 +0 +0 +0 +0$/m);
+  expect(ended.stdout).toContain('gateways: there is no certificate to verify.');
+  // What CloudTrail has, and for how long, is nothing to it.
+  expect(ended.stderr).not.toContain('CloudTrail');
+  const since = new Date(Date.now() - 100 * 86_400_000).toISOString();
+  expect(await audit('--issuer', 'gateways', '--since', since)).toMatchObject({ code: 0 });
+  const both = await audit('--since', since);
+  expect(both).toMatchObject({ code: 2, stdout: '' });
+  expect(both.stderr).toContain('more than 90 days ago');
+  expect(both.stderr).toContain('with --issuer at one whose key is in CloudHSM');
   expect((await auditJson('--issuer', 'gateways')).value).toMatchObject({
     issuers: [{ issuerId: 'gateways', keyId: null, signed: null, callers: null }],
   });
@@ -118,6 +129,9 @@ it('without an issuer’s name it takes the retired ones, too; two of one key ar
   const ended = await audit();
   expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('devices, devices-2025 have one key') });
   expect(ended.stderr).toContain('with the roles that they have now');
+  expect(ended.stdout).toContain(
+    "devices, devices-2025: of 3 certificates in the table, of whatever time, 3 were verified with the CA key's public half.",
+  );
   const key = { keyId, signed: 3, findings: [] };
   for (const args of [[], ['--issuer', 'devices-2025']]) {
     const { value } = await auditJson(...args);
@@ -158,10 +172,13 @@ it('whoever else signs with the CA key is named, and the exit code is 1', async 
   expect(ended.stderr).toContain('5 calls of kms:Sign read from CloudTrail');
   expect(ended.stderr).toContain('may not have everything of the last 15 minutes yet');
   // By default it ends before that, 15 minutes ago.
-  expect(await mintmark.json('audit', 'signatures')).toMatchObject({
-    code: 0,
-    value: { issuers: [{ signed: 0 }, { signed: 0 }, { signed: null }] },
-  });
+  const usual = await mintmark.run(['audit', 'signatures', '--json']);
+  expect(usual.code).toBe(0);
+  expect(usual.stderr).not.toContain('may not have everything');
+  expect(JSON.parse(usual.stdout)).toMatchObject({ issuers: [{ signed: 0 }, { signed: 0 }, { signed: null }] });
+  const unknown = await audit('--issuer', 'nobody');
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toMatch(/^mintmark: There is no issuer nobody\./);
 });
 
 it('another function with the role of issue is not expected', async () => {
@@ -196,6 +213,7 @@ it('rows that no function wrote are found, whatever was counted', async () => {
   const { stdout, code } = await audit();
   expect(code).toBe(1);
   expect(stdout).toContain(`${one}/r (the certificate of another row)`);
+  expect(stdout).toMatch(/^devices, devices-2025: of \d+ certificates in the table, of whatever time, 1 was verified/m);
   expect(stdout).toMatch(/^critical: devices, devices-2025: .* \(ISSUED_NOT_VERIFIED\)$/m);
   expect(stdout).toContain(`${two}/r (no issuedAt)`);
   expect(stdout).toMatch(/^critical: devices, devices-2025: .* \(ISSUED_NOT_DATED\)$/m);

@@ -32,13 +32,15 @@ describe('what CloudWatch is told of requests', () => {
     await cloud.issued(request);
     await cloud.drained();
     expect(cloud.local.cloud.metrics.map(({ name, value }) => [name, value])).toEqual([
+      ['SignaturesRequested', 1],
+      // Of the issuer, too.
+      ['SignaturesRequested', 1],
       ['SignaturesMade', 1],
-      ['CertificatesStored', 1],
       ['SignaturesRepeated', 0],
       ['SignaturesWrong', 0],
-      // Of the issuer, too.
       ['SignaturesMade', 1],
       ['SignaturesRepeated', 0],
+      ['CertificatesStored', 1],
     ]);
   });
 
@@ -86,6 +88,11 @@ describe('what CloudWatch is told of dead letters', () => {
     await cloud.failure(messageId);
     await cloud.drained('DeadLetterQueue');
     const values = cloud.local.cloud.metrics.map(({ name, value }) => [name, value]);
-    expect(values).toEqual([['RequestsFailed', 1]]);
+    expect(values).toEqual([
+      // What the killed function was about to sign; of the stage and of the issuer.
+      ['SignaturesRequested', 1],
+      ['SignaturesRequested', 1],
+      ['RequestsFailed', 1],
+    ]);
   });
 });

@@ -3,7 +3,7 @@ import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { describe, expect, it } from 'vitest';
-import { auditPeriodOf } from '../../cli/audit-period.ts';
+import { auditPeriodOf, checkHistory } from '../../cli/audit-period.ts';
 import { time } from '../../cli/values.ts';
 import { bitString, sequence } from '../../shared/asn1/index.ts';
 import {
@@ -54,17 +54,18 @@ describe('what does not add up', () => {
   };
   const evidence = (
     callers: readonly CallerCount[] | undefined,
-    [made, repeated = 0]: readonly [number, number?],
-    [certificates, unfinished = 0]: readonly [number, number?],
+    [made, requested = made]: readonly [number, number?],
+    certificates: number,
     wrong: { readonly notVerified?: number; readonly notDated?: number; readonly isMultiRegion?: boolean } = {},
   ): Evidence => ({
     callers,
     issuers: [
       {
-        counted: { made, repeated },
+        // What was repeated or came to nothing is for the reader: it explains no signature that was not asked for.
+        counted: { requested, made, repeated: 7 },
         issued: {
           certificates,
-          unfinished,
+          unfinished: 7,
           notVerified: { count: wrong.notVerified ?? 0, first: ['door-7/r (why)'] },
           notDated: { count: wrong.notDated ?? 0, first: ['door-7/r (why)'] },
         },
@@ -74,51 +75,71 @@ describe('what does not add up', () => {
   });
 
   it.each<[string, Evidence, readonly string[]]>([
-    ['nothing was done', evidence([], [0], [0]), []],
-    ['all is well', evidence([ours(5)], [5], [5]), []],
-    ['races were lost', evidence([ours(7)], [7], [5]), []],
-    ['both functions signed', evidence([ours(5), ours(2)], [7], [7]), []],
-    ['somebody else signed', evidence([ours(5), { ...other, signed: 1 }], [5], [5]), ['critical UNEXPECTED_CALLER']],
+    ['nothing was done', evidence([], [0], 0), []],
+    ['all is well', evidence([ours(5)], [5], 5), []],
+    ['races were lost', evidence([ours(7)], [7], 5), []],
+    ['both functions signed', evidence([ours(5), ours(2)], [7], 7), []],
+    ['somebody else signed', evidence([ours(5), { ...other, signed: 1 }], [5], 5), ['critical UNEXPECTED_CALLER']],
     [
       'somebody else signed, and as much was not counted',
-      evidence([ours(5), { ...other, signed: 1 }], [6], [5]),
+      evidence([ours(5), { ...other, signed: 1 }], [6], 5),
       ['critical UNEXPECTED_CALLER', 'note COUNTED_NOT_SIGNED'],
     ],
     [
       'two others signed',
-      evidence([ours(5), { ...other, signed: 1 }, { ...other, arn: 'another', signed: 2 }], [5], [5]),
+      evidence([ours(5), { ...other, signed: 1 }, { ...other, arn: 'another', signed: 2 }], [5], 5),
       ['critical UNEXPECTED_CALLER', 'critical UNEXPECTED_CALLER'],
     ],
-    ['somebody else was refused', evidence([{ ...other, refused: 3 }], [0], [0]), ['note UNEXPECTED_CALLER_REFUSED']],
-    ['a function was refused', evidence([{ ...ours(5), refused: 3 }], [5], [5]), []],
-    ['one more than was counted', evidence([ours(6)], [5], [5]), ['critical SIGNED_NOT_COUNTED']],
-    ['the counts are gone', evidence([ours(5)], [0], [5]), ['critical SIGNED_NOT_COUNTED']],
-    ['one more, and one was signed again', evidence([ours(6)], [5, 1], [5]), ['note SIGNED_AGAIN']],
-    ['one more, and one is open', evidence([ours(6)], [5], [5, 1]), ['note SIGNED_AGAIN']],
-    ['two more, and one was signed again', evidence([ours(7)], [5, 1], [5]), ['critical SIGNED_NOT_COUNTED']],
-    ['what was just signed is not counted yet', evidence([ours(6, 5)], [5], [5]), []],
-    ['CloudTrail is late', evidence([ours(4)], [5], [5]), ['note COUNTED_NOT_SIGNED']],
-    ['CloudTrail has nothing', evidence([], [5], [5]), ['note COUNTED_NOT_SIGNED']],
-    ['a certificate without a signature', evidence([ours(5)], [5], [6]), ['critical ISSUED_NOT_SIGNED']],
+    ['somebody else was refused', evidence([{ ...other, refused: 3 }], [0], 0), ['note UNEXPECTED_CALLER_REFUSED']],
+    ['a function was refused', evidence([{ ...ours(5), refused: 3 }], [5], 5), []],
+    ['one more than was counted', evidence([ours(6)], [5], 5), ['critical SIGNED_NOT_COUNTED']],
+    ['the counts are gone', evidence([ours(5)], [0], 5), ['critical SIGNED_NOT_COUNTED']],
+    ['one more, and one had no answer', evidence([ours(6)], [5, 6], 5), ['note SIGNED_NOT_ANSWERED']],
+    ['two more, and one had no answer', evidence([ours(7)], [5, 6], 5), ['critical SIGNED_NOT_COUNTED']],
+    ['an outage in which nothing was signed', evidence([ours(5)], [5, 35], 5), []],
+    [
+      'a function that was killed between storing and counting',
+      evidence([ours(10)], [0, 10], 10),
+      ['note SIGNED_NOT_ANSWERED'],
+    ],
+    [
+      'one that was killed twice before it counted, and then signed',
+      evidence([ours(3)], [1, 3], 1),
+      ['note SIGNED_NOT_ANSWERED'],
+    ],
+    [
+      'an hour after an outage, in which all were resumed',
+      evidence([ours(10_001)], [10_000], 10_000),
+      ['critical SIGNED_NOT_COUNTED'],
+    ],
+    [
+      'what an end of the period lies between, asked for in it',
+      evidence([ours(1)], [0, 1], 0),
+      ['note SIGNED_NOT_ANSWERED'],
+    ],
+    ['what was just signed is not counted yet', evidence([ours(6, 5)], [5], 5), []],
+    ['CloudTrail is late', evidence([ours(4)], [5], 5), ['note COUNTED_NOT_SIGNED']],
+    ['CloudTrail has nothing', evidence([], [5], 5), ['note COUNTED_NOT_SIGNED']],
+    ['a certificate without a signature', evidence([ours(5)], [5], 6), ['critical ISSUED_NOT_SIGNED']],
     [
       "a certificate that somebody else's signature is for",
-      evidence([ours(5), { ...other, signed: 1 }], [5], [6]),
+      evidence([ours(5), { ...other, signed: 1 }], [5], 6),
       ['critical UNEXPECTED_CALLER', 'critical ISSUED_NOT_SIGNED'],
     ],
     [
       'a certificate that is not of the key',
-      evidence([ours(5)], [5], [5], { notVerified: 1 }),
+      evidence([ours(5)], [5], 5, { notVerified: 1 }),
       ['critical ISSUED_NOT_VERIFIED'],
     ],
-    ['a row of no time', evidence([ours(5)], [5], [5], { notDated: 1 }), ['critical ISSUED_NOT_DATED']],
-    ['a multi-Region key', evidence([ours(5)], [5], [5], { isMultiRegion: true }), ['note OTHER_REGIONS_NOT_READ']],
+    ['a row of no time', evidence([ours(5)], [5], 5, { notDated: 1 }), ['critical ISSUED_NOT_DATED']],
+    ['a multi-Region key', evidence([ours(5)], [5], 5, { isMultiRegion: true }), ['note OTHER_REGIONS_NOT_READ']],
     [
       'CloudHSM: a certificate that is not of the key, whatever was counted',
-      evidence(undefined, [6], [5], { notVerified: 1 }),
+      evidence(undefined, [6], 5, { notVerified: 1 }),
       ['critical ISSUED_NOT_VERIFIED'],
     ],
-    ['CloudHSM: all is well', evidence(undefined, [6, 1], [5]), []],
-    ['CloudHSM: a certificate without a signature', evidence(undefined, [5], [6]), ['critical ISSUED_NOT_SIGNED']],
+    ['CloudHSM: all is well', evidence(undefined, [6], 5), []],
+    ['CloudHSM: a certificate without a signature', evidence(undefined, [5], 6), ['critical ISSUED_NOT_SIGNED']],
   ])('%s', (_, given, found) => {
     expect(compare(given).map(({ severity, code }) => `${severity} ${code}`)).toEqual(found);
   });
@@ -132,16 +153,16 @@ describe('what does not add up', () => {
 
     it('is compared together', () => {
       const callers = [ours(9)];
-      expect(found(both(evidence(callers, [3, 1], [2, 1]), evidence(callers, [4], [3])))).toEqual(['SIGNED_AGAIN']);
-      expect(found(both(evidence(callers, [3], [2]), evidence(callers, [4, 1], [3, 1])))).toEqual(['SIGNED_AGAIN']);
-      expect(found(both(evidence(callers, [3], [2]), evidence(callers, [4, 1], [3])))).toEqual(['SIGNED_NOT_COUNTED']);
-      expect(found(both(evidence(callers, [5], [5]), evidence(callers, [4], [4])))).toEqual([]);
-      expect(found(both(evidence(callers, [5], [5]), evidence(callers, [4], [5])))).toEqual(['ISSUED_NOT_SIGNED']);
+      expect(found(both(evidence(callers, [3, 5], 2), evidence(callers, [4], 3)))).toEqual(['SIGNED_NOT_ANSWERED']);
+      expect(found(both(evidence(callers, [3], 2), evidence(callers, [4, 6], 3)))).toEqual(['SIGNED_NOT_ANSWERED']);
+      expect(found(both(evidence(callers, [3], 2), evidence(callers, [4, 5], 3)))).toEqual(['SIGNED_NOT_COUNTED']);
+      expect(found(both(evidence(callers, [5], 5), evidence(callers, [4], 4)))).toEqual([]);
+      expect(found(both(evidence(callers, [5], 5), evidence(callers, [4], 5)))).toEqual(['ISSUED_NOT_SIGNED']);
     });
 
     it('names the first ten rows', () => {
       const wrong = { notVerified: 10, notDated: 1 };
-      const [one, other] = [evidence([], [0], [0], wrong), evidence([], [0], [0], wrong)];
+      const [one, other] = [evidence([], [0], 0, wrong), evidence([], [0], 0, wrong)];
       const first = Array.from({ length: 10 }, (_, index) => `door-7/r${index}`);
       const ten = one.issuers.map((each) => ({
         ...each,
@@ -154,23 +175,30 @@ describe('what does not add up', () => {
     });
   });
 
+  it('says how much of what was signed nobody can tell from somebody else’s', () => {
+    const [found] = compare(evidence([ours(9)], [5, 12], 5));
+    expect(found?.sentence).toContain('not seen to get 4 of what was signed: not more than the 7 that they asked for');
+    const [more] = compare(evidence([ours(13)], [5, 12], 5));
+    expect(more?.sentence).toContain('signed once more than they asked for (12)');
+  });
+
   it('names whoever it was, and how often', () => {
-    const [one] = compare(evidence([{ ...other, signed: 1 }], [0], [0]));
+    const [one] = compare(evidence([{ ...other, signed: 1 }], [0], 0));
     expect(one?.sentence).toContain('user/other signed once with the CA key');
-    const [three] = compare(evidence([{ ...other, signed: 3 }], [0], [0]));
+    const [three] = compare(evidence([{ ...other, signed: 3 }], [0], 0));
     expect(three?.sentence).toContain('signed 3 times');
   });
 
   it('says when it was with the role of a function that issues, and whose credentials they were', () => {
     const functionArn = 'arn:aws:lambda:us-east-1:111122223333:function:mintmark-prod-issue';
-    const [found] = compare(evidence([{ ...ours(1), isExpected: false, functionArn }], [0], [0]));
+    const [found] = compare(evidence([{ ...ours(1), isExpected: false, functionArn }], [0], 0));
     expect(found?.sentence).toContain(
       `with the credentials of ${functionArn}, signed once with the CA key, with the role`,
     );
   });
 
   it('names rows, and says how many more there are', () => {
-    const [found] = compare(evidence([], [0], [0], { notVerified: 12 }));
+    const [found] = compare(evidence([], [0], 0, { notVerified: 12 }));
     expect(found?.sentence).toContain('12 rows are issued without a certificate');
     expect(found?.sentence).toContain('door-7/r (why) and 11 more');
     expect(issuersUnknown({ count: 1, first: ['door-7/r (issuer x)'] })).toMatchObject([
@@ -198,18 +226,41 @@ describe('the period', () => {
   it('is a day until 15 minutes ago, unless told otherwise', () => {
     expect(auditPeriodOf({}, now)).toEqual({
       from: at('2026-11-21T11:45:00Z'),
-      to: at('2026-11-22T11:46:00Z'),
+      to: at('2026-11-22T11:45:00Z'),
       granularity: 60,
     });
-    expect(auditPeriodOf({ since: now - 90 * day }, now).from).toBeLessThanOrEqual(now - 90 * day);
+  });
+
+  it.each([1, 20, 80])('never ends within the last 15 minutes by itself, %d days long', (days) => {
+    for (let second = 0; second < 3_600; second += 7) {
+      const at = now + second * 1_000;
+      const { to, granularity } = auditPeriodOf({ since: at - days * day }, at);
+      expect(to).toBeLessThanOrEqual(at - 15 * minute);
+      expect(to).toBeGreaterThan(at - 15 * minute - granularity * 1_000);
+    }
   });
 
   it.each([
-    ['begins too early', { since: now - 90 * day - 1 }, 'more than 90 days ago'],
+    ['in KMS', 90, [true], "more than 90 days ago, and CloudTrail's"],
+    ['in both', 90, [true, false], "more than 90 days ago, and CloudTrail's"],
+    ['in CloudHSM', 455, [false], 'more than 455 days ago, and CloudWatch'],
+  ])('of a key %s it begins %d days ago at most', (_, days, inKms, sentence) => {
+    const check = (since: number) =>
+      checkHistory(
+        auditPeriodOf({ since }, now),
+        inKms.map((isInKms) => ({ isInKms })),
+        now,
+      );
+    expect(() => check(now - days * day + 60 * minute)).not.toThrow();
+    expect(() => check(now - days * day - 1)).toThrow(sentence);
+  });
+
+  it.each([
     ['is to come', { since: now + 1 }, 'is not yet'],
     ['ends in the future', { until: now + 1 }, 'is not yet'],
     ['is after its own end', { since: now - 1, until: now - 2 }, 'there is no time'],
     ['begins in the last 15 minutes, without an end', { since: now - 14 * minute }, 'there is no time'],
+    ['has no datapoint before them', { since: now - 15 * minute - 1 }, 'there is no time'],
   ])('is refused when it %s', (_, options, sentence) => {
     expect(() => auditPeriodOf(options, now)).toThrow(sentence);
   });
@@ -452,6 +503,7 @@ describe('what the functions counted', () => {
           { Id: 'made_0', Values: [3, 4], StatusCode: 'PartialData' },
           { Id: 'repeated_0', Values: [], StatusCode: 'Complete' },
           { Id: 'made_1', Values: [1], StatusCode: 'Complete' },
+          { Id: 'requested_1', Values: [2, 1], StatusCode: 'Complete' },
         ],
         NextToken: 'more',
       },
@@ -470,12 +522,12 @@ describe('what the functions counted', () => {
     const period = periodOf(at('2026-11-22T10:00Z'), at('2026-11-22T11:00Z'), now);
     const counted = await readCounted(client, 'prod', ['devices', 'gateways', 'idle'], period);
     expect(Object.fromEntries(counted)).toEqual({
-      devices: { made: 12, repeated: 0 },
-      gateways: { made: 1, repeated: 2 },
-      idle: { made: 0, repeated: 0 },
+      devices: { requested: 0, made: 12, repeated: 0 },
+      gateways: { requested: 3, made: 1, repeated: 2 },
+      idle: { requested: 0, made: 0, repeated: 0 },
     });
     expect(asked.map(({ NextToken: token }) => token)).toEqual([undefined, 'more']);
-    expect(asked[0]?.MetricDataQueries?.[3]).toEqual({
+    expect(asked[0]?.MetricDataQueries?.[5]).toEqual({
       Id: 'repeated_1',
       MetricStat: {
         Metric: {
@@ -614,7 +666,7 @@ describe('what was issued', () => {
     const times = ['09:59:59', '10:01:59', '10:02:00', '10:59:59', '11:00:00'];
     const rows = times.map((text) => row({ issuedAt: at(`2026-11-22T${text}Z`) }));
     const none = { count: 0, first: [] };
-    expect(count(...rows)).toEqual({ certificates: 2, unfinished: 0, notVerified: none, notDated: none });
+    expect(count(...rows)).toEqual({ certificates: 2, unfinished: 2, notVerified: none, notDated: none });
     expect(count(row({ issuerId: 'gateways' })).certificates).toBe(0);
   });
 
@@ -731,6 +783,19 @@ describe('what was issued', () => {
       row({ abandonedAt: early, abandonedSerialNumbers: [abandoned, abandoned] }),
       0,
     ],
+    [
+      'a certificate that was stored after it, of an intent in it',
+      row({ intentAt: at('2026-11-22T10:56:59Z'), issuedAt: at('2026-11-22T11:00:05Z') }),
+      1,
+    ],
+    ['a certificate of after', row({ intentAt: at('2026-11-22T11:00:00Z'), issuedAt: at('2026-11-22T11:00:05Z') }), 0],
+    [
+      'a certificate so early in it that it may have been signed before',
+      row({ intentAt: early, issuedAt: at('2026-11-22T10:01:59Z') }),
+      1,
+    ],
+    ['a certificate of before', row({ intentAt: early, issuedAt: at('2026-11-22T09:59:59Z') }), 0],
+    ['a certificate that is counted', row({ intentAt: early, issuedAt: at('2026-11-22T10:02:00Z') }), 0],
     [
       "another issuer's attempt",
       row({ abandonedAt: within, abandonedSerialNumbers: [{ ...abandoned, issuerId: 'gateways' }] }),

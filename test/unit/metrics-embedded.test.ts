@@ -2,11 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { metricsIn } from '../../local/embedded/embedded-metrics.ts';
 import { MintmarkError } from '../../shared/errors.ts';
 import { measureReconciliation } from '../../shared/issuance/reconcile-metrics.ts';
-import { measureSignatures, signatureLine } from '../../shared/issuance/signature-metrics.ts';
+import type { SignatureCounts } from '../../shared/issuance/signature-counts.ts';
+import { signatureLine } from '../../shared/issuance/signature-metrics.ts';
 import { embeddedMetrics } from '../../shared/metrics-embedded.ts';
 
 const now = Date.parse('2026-11-22T12:00:00Z');
-const counts = { issuerId: 'devices', made: 10, stored: 7, repeated: 2, wrong: 1 };
+const issuerId = 'devices';
+const made = { issuerId, made: 10, repeated: 2, wrong: 1 };
 
 describe('a line in the embedded metric format', () => {
   it('is the document that the specification asks for, on one line', () => {
@@ -42,29 +44,40 @@ describe('a line in the embedded metric format', () => {
     });
   });
 
-  it('of signatures says which issuer; is read as four metrics of the stage, and two of the issuer', () => {
+  const common = { namespace: 'Mintmark/prod', timestamp: now, unit: 'Count' };
+  const ofStage = { ...common, dimensions: { Stage: 'prod' } };
+  const ofIssuer = { ...common, dimensions: { Stage: 'prod', Issuer: 'devices' } };
+
+  it.each<[string, SignatureCounts, readonly object[]]>([
+    [
+      'signing',
+      { issuerId, requested: 11 },
+      [
+        { ...ofStage, name: 'SignaturesRequested', value: 11 },
+        { ...ofIssuer, name: 'SignaturesRequested', value: 11 },
+      ],
+    ],
+    [
+      'signed',
+      made,
+      [
+        { ...ofStage, name: 'SignaturesMade', value: 10 },
+        { ...ofStage, name: 'SignaturesRepeated', value: 2 },
+        { ...ofStage, name: 'SignaturesWrong', value: 1 },
+        { ...ofIssuer, name: 'SignaturesMade', value: 10 },
+        { ...ofIssuer, name: 'SignaturesRepeated', value: 2 },
+      ],
+    ],
+    ['stored', { issuerId, stored: 7 }, [{ ...ofStage, name: 'CertificatesStored', value: 7 }]],
+  ])('of signatures, %s: which issuer, and as metrics of the stage, some of the issuer', (message, counts, metrics) => {
     const line = signatureLine('issue', 'prod', counts, now);
-    expect(JSON.parse(line)).toMatchObject({ message: 'signed', service: 'issue', issuerId: 'devices' });
-    const common = { namespace: 'Mintmark/prod', dimensions: { Stage: 'prod' }, timestamp: now, unit: 'Count' };
-    expect(metricsIn(line)).toEqual([
-      { ...common, name: 'SignaturesMade', value: 10 },
-      { ...common, name: 'CertificatesStored', value: 7 },
-      { ...common, name: 'SignaturesRepeated', value: 2 },
-      { ...common, name: 'SignaturesWrong', value: 1 },
-      ...[
-        { ...common, name: 'SignaturesMade', value: 10 },
-        { ...common, name: 'SignaturesRepeated', value: 2 },
-      ].map((metric) => ({ ...metric, dimensions: { Stage: 'prod', Issuer: 'devices' } })),
-    ]);
-    const ofStage = metricsIn(line).filter(({ dimensions }) => !('Issuer' in dimensions));
-    expect(ofStage.map(({ name, value }) => [name, value])).toEqual(
-      measureSignatures(counts).map(({ name, value }) => [name, value]),
-    );
+    expect(JSON.parse(line)).toMatchObject({ message, service: 'issue', issuerId });
+    expect(metricsIn(line)).toEqual(metrics);
   });
 });
 
 describe('the metrics in a line of a log', () => {
-  const line = signatureLine('issue', 'prod', counts, now);
+  const line = signatureLine('issue', 'prod', made, now);
 
   it.each([
     ['another line', '2026-11-22T12:00:00Z\tINFO\tsigned'],
@@ -80,7 +93,6 @@ describe('the metrics in a line of a log', () => {
   it('are those that have a number', () => {
     const document = JSON.parse(line) as Record<string, unknown>;
     expect(metricsIn(JSON.stringify({ ...document, SignaturesMade: 'ten' })).map(({ name }) => name)).toEqual([
-      'CertificatesStored',
       'SignaturesRepeated',
       'SignaturesWrong',
       'SignaturesRepeated',
