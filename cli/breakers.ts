@@ -17,6 +17,8 @@ export interface ReadBreakers {
   readonly breakers: Breakers;
   readonly records: readonly BreakerRecord[];
   readonly unreadable: readonly UnreadableBreaker[];
+  /** The ids of the issuers whose key is in KMS, and not in an HSM of a cluster. */
+  readonly inKms: ReadonlySet<string>;
 }
 
 /** The breakers of the active issuers, or of the one that is named. @throws UsageError for one that is not there */
@@ -39,7 +41,8 @@ export async function readBreakers(session: Session, issuer: string | undefined)
     if ('message' in one) unreadable.push(one);
     else records.push(one);
   }
-  return { breakers, records, unreadable };
+  const inKms = meant.filter(({ signerUri = '' }) => signerUri.startsWith('awskms:')).map(({ issuerId }) => issuerId);
+  return { breakers, records, unreadable, inKms: new Set(inKms) };
 }
 
 /** A row that cannot be read hides no other; what DynamoDB does not answer is thrown. */
@@ -55,6 +58,12 @@ async function readOne(breakers: Breakers, issuerId: string): Promise<BreakerRec
 /** How often a change is tried again because another worker changed the breaker in between. */
 const maximumContention = 5;
 
+/** A breaker after a change was asked for; not changed where it was so already. */
+export interface AskedBreaker {
+  readonly record: BreakerRecord;
+  readonly isChanged: boolean;
+}
+
 /**
  * Changes a breaker on what it is now.
  * @param change answers undefined when another worker's change came first
@@ -64,12 +73,12 @@ export async function changeBreaker(
   read: BreakerRecord,
   isDone: (record: BreakerRecord) => boolean,
   change: (record: BreakerRecord) => Promise<BreakerRecord | undefined>,
-): Promise<BreakerRecord> {
+): Promise<AskedBreaker> {
   let record = read;
   for (let contention = 0; contention < maximumContention; contention++) {
-    if (isDone(record)) return record;
+    if (isDone(record)) return { record, isChanged: false };
     const changed = await change(record);
-    if (changed !== undefined) return changed;
+    if (changed !== undefined) return { record: changed, isChanged: true };
     record = await breakers.read(record.issuerId);
   }
   throw new Error(`Others keep changing the breaker of ${read.issuerId}; try again.`);
@@ -116,19 +125,49 @@ export const unreadableJson = ({ issuerId, message }: UnreadableBreaker) => ({
   detail: message,
 });
 
+/** What was asked for, of each breaker; as --json has it. */
+export const askedJson = (
+  asked: readonly AskedBreaker[],
+  unreadable: readonly UnreadableBreaker[],
+  mappingsFollowed: boolean,
+) => ({
+  breakers: [
+    ...asked.map(({ record, isChanged }) => ({ ...breakerJson(record), changed: isChanged })),
+    ...unreadable.map((one) => ({ ...unreadableJson(one), changed: false })),
+  ],
+  mappingsFollowed,
+});
+
 /** What to do about one that cannot be read. */
 export const adviceOnUnreadable = ({ issuerId, message }: UnreadableBreaker): string =>
   `${issuerId}: ${message} Its certificates are issued as long as its signer signs, and nothing pauses it. Delete the row, which closes the breaker: docs/runbook.md, "check-signer does not look".`;
 
-/** What to do about a breaker, in sentences; nothing for a closed one. */
-export function adviceOn({ issuerId, state, held, reason }: BreakerRecord): string | undefined {
+/** Where the runbook speaks of breakers. */
+export const breakerSection = 'docs/operating.md#the-breaker';
+
+/** What to look at where the key is in KMS, and no HSM of ours is asked. */
+const curesInKms: Partial<Record<NonNullable<BreakerRecord['reason']>, string>> = {
+  SIGNER_UNAVAILABLE:
+    "Its key is in KMS: check the key's state, the account's quota of kms:Sign, and the network to KMS.",
+  SIGNER_DEADLINE:
+    "Its key is in KMS, which did not answer in time: check the account's quota of kms:Sign, and AWS's status.",
+  SIGNER_MISCONFIGURED:
+    "Its key is in KMS: check that it is in the stage's issuerKeyArns, its key policy, its state and its usage.",
+  SIGNATURE_WRONG: "KMS returned a signature that the issuer's certificate does not verify: compare the key with it.",
+};
+
+/**
+ * What to do about a breaker, in sentences; nothing for a closed one.
+ * @param isInKms where its issuer's key is
+ */
+export function adviceOn({ issuerId, state, held, reason }: BreakerRecord, isInKms: boolean): string | undefined {
   if (state === 'closed') return undefined;
   if (state === 'half-open') return `${issuerId}: A few requests try the signer; look again in a minute.`;
-  const cure = reason === undefined ? '' : cureOf(reason);
+  const cure = reason === undefined ? '' : ((isInKms ? curesInKms[reason] : undefined) ?? cureOf(reason));
   const then = held
     ? reason === 'OPERATOR'
       ? ''
       : 'Then: mintmark queue resume.'
     : 'It is tried again every minute, and goes on by itself when the signer is back.';
-  return `${issuerId}: ${cure} ${then}`.trim();
+  return [`${issuerId}:`, cure, then].filter((part) => part !== '').join(' ');
 }

@@ -43,4 +43,10 @@ export function daysOf({ since, until }: DaysOptions, now: number): string[] {
   return Array.from({ length: count }, (_, index) => dayOf(last - index * millisecondsOfDay));
 }
 
+/** The days from a time until now, the newest first; as many as a list may look at where it is longer ago, or not known. */
+export function daysFrom(time: number | undefined, now: number): string[] {
+  const earliest = Date.parse(dayOf(now)) - (maximumDays - 1) * millisecondsOfDay;
+  return daysOf({ since: dayOf(Math.min(now, Math.max(time ?? earliest, earliest))) }, now);
+}
+
 const dayOf = (time: number): string => new Date(time).toISOString().slice(0, 10);

@@ -13,6 +13,8 @@ export interface SentFile {
   readonly answer: Answer | undefined;
   /** The certificate that stands under this request is on its CRL, or will be. */
   readonly isRevoked: boolean;
+  /** When the certificate had best be renewed; milliseconds since the epoch. */
+  readonly renewAfter?: number | undefined;
   /** Path of the file that the certificate was written to. */
   readonly certificateFile: string | undefined;
 }
@@ -28,6 +30,7 @@ export interface RequestJson {
   readonly serialNumber?: string;
   readonly issuedAt?: string | undefined;
   readonly notAfter?: string | undefined;
+  readonly renewAfter?: string | undefined;
   /** The answer was there before the request was sent this time: it was sent before, and is the same. */
   readonly stoodAlready?: boolean;
   /** Why the certificate is of no use any more. */
@@ -67,6 +70,7 @@ export function requestJson(sent: SentFile, { now, unanswered, anew }: View): Re
       serialNumber: answer.serialNumber,
       issuedAt: isoTime(answer.issuedAt),
       notAfter: isoTime(answer.notAfter),
+      ...(sent.renewAfter === undefined || problem !== undefined ? {} : { renewAfter: isoTime(sent.renewAfter) }),
       stoodAlready,
       ...(problem === undefined ? {} : { problem, cure: `Ask for a new certificate with ${anew}.` }),
       ...(certificateFile === undefined ? {} : { certificateFile }),

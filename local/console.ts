@@ -17,6 +17,8 @@ export function describeCloud(local: LocalCloud, logs: string): string {
     ['requests queue', local.requestsQueueUrl],
     ['issuance table', cloud.resources.IssuanceTable?.ref ?? ''],
     ["functions' log", logs],
+    // What is written there goes wrong (local/pkcs11-shim/README.md); a key in KMS has the stub's faults alone.
+    ...(local.signerUri.startsWith('pkcs11:') ? [['HSM faults', local.shim.faults] satisfies [string, string]] : []),
   ];
   const variables = Object.entries({
     ...cloud.environment,
@@ -37,10 +39,10 @@ export function describeCloud(local: LocalCloud, logs: string): string {
 /** A file's name may hold anything, and any number of it. */
 const longestName = 40;
 
-/** Rejections are explained one by one up to here; results.json has them all. */
-const explainedRejections = 20;
+/** Refusals are explained one by one up to here; results.json has them all. */
+const explainedRefusals = 20;
 
-/** The issuance table's rows of these requests, why what was rejected was, and where the certificates are. */
+/** The issuance table's rows of these requests, why others were refused or not sent, and where the certificates are. */
 export function describeAnswers(
   answers: readonly Answered[],
   files: ReadonlyMap<Answered, string>,
@@ -49,22 +51,25 @@ export function describeAnswers(
   if (answers.length === 0) return '\nThere was no file to issue for.';
   const rows = answers.map((answered): string[] => {
     const { submission, answer } = answered;
-    const device = printable(submission.deviceId, longestName);
-    if (answer.status === 'rejected') return [device, 'rejected', answer.code, '', ''];
+    const names = [printable(submission.file, longestName), printable(submission.deviceId, longestName)];
+    if (answer.status !== 'issued') return [...names, answer.status, answer.code, '', ''];
     const certificate = shownPath(join(folder, files.get(answered) ?? ''));
-    return [device, 'issued', answer.serialNumber, describeCertificate(answer.certificate), certificate];
+    return [...names, 'issued', answer.serialNumber, describeCertificate(answer.certificate), certificate];
   });
-  const rejected = answers.flatMap(({ submission, answer }) =>
-    answer.status === 'rejected' ? [`${printable(submission.file, longestName)}: ${answer.detail}`] : [],
+  const refusals = answers.flatMap(({ submission, answer }) =>
+    answer.status === 'issued' ? [] : [`${printable(submission.file, longestName)}: ${answer.detail}`],
   );
+  const count = (status: Answered['answer']['status']) =>
+    answers.filter(({ answer }) => answer.status === status).length;
+  const notSent = count('not-sent');
   return [
     '',
-    ...table(['DEVICE', 'STATE', 'SERIAL NUMBER OR CODE', 'KEY', 'CERTIFICATE'], rows),
+    ...table(['FILE', 'DEVICE', 'STATE', 'SERIAL NUMBER OR CODE', 'KEY', 'CERTIFICATE'], rows),
     '',
-    ...rejected.slice(0, explainedRejections),
-    ...(rejected.length > explainedRejections ? [`... and ${rejected.length - explainedRejections} more`] : []),
-    ...(rejected.length > 0 ? ['What each code means and what to do: docs/errors.md', ''] : []),
-    `${answers.length - rejected.length} issued and verified, ${rejected.length} rejected; ` +
+    ...refusals.slice(0, explainedRefusals),
+    ...(refusals.length > explainedRefusals ? [`... and ${refusals.length - explainedRefusals} more`] : []),
+    ...(refusals.length > 0 ? ['What each code means and what to do: docs/errors.md', ''] : []),
+    `${count('issued')} issued and verified, ${count('rejected')} rejected${notSent === 0 ? '' : `, ${notSent} not sent`}; ` +
       `${shownPath(join(folder, 'results.json'))} has every answer, ${shownPath(join(folder, 'root.pem'))} is what to trust.`,
   ].join('\n');
 }

@@ -7,7 +7,8 @@ import type { Submission } from './submissions.ts';
 /** How a submission ended. */
 export type Answer =
   | { readonly status: 'issued'; readonly serialNumber: string; readonly certificate: Uint8Array }
-  | { readonly status: 'rejected'; readonly code: string; readonly detail: string };
+  /** `not-sent`: the file was not, whatever is in it. */
+  | { readonly status: 'rejected' | 'not-sent'; readonly code: string; readonly detail: string };
 
 export interface Answered {
   readonly submission: Submission;
@@ -35,7 +36,7 @@ export async function enrol(
     answers.set(submission, {
       submission,
       requestId: randomUUID(),
-      answer: { status: 'rejected', ...submission.refusal },
+      answer: { status: 'not-sent', ...submission.refusal },
     });
     return false;
   });
@@ -71,7 +72,7 @@ export async function enrol(
   return submissions.flatMap((submission) => answers.get(submission) ?? []);
 }
 
-/** results.json and the table have two words for it: what failed was rejected, too, for whoever made the CSR. */
+/** results.json and the table have one word for it: what failed was rejected, too, for whoever made the CSR. */
 const shownAs = (answer: EnrolmentAnswer): Answer =>
   answer.status === 'issued' ? answer : { ...answer, status: 'rejected' };
 

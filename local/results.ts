@@ -9,7 +9,8 @@ interface Result {
   readonly file: string;
   readonly deviceId: string;
   readonly requestId: string;
-  readonly status: 'issued' | 'rejected';
+  /** `not-sent`: a file that was left where it is, such as a private key. */
+  readonly status: 'issued' | 'rejected' | 'not-sent';
   readonly serialNumber?: string;
   readonly code?: string;
   readonly detail?: string;

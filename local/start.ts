@@ -99,7 +99,7 @@ async function enrolAndReport(
   console.log(describeAnswers(answers, files, folder));
   for (const problem of problems) console.error(problem);
   if (problems.length > 0) return 1;
-  return mustBeIssued && answers.some(({ answer }) => answer.status === 'rejected') ? 1 : 0;
+  return mustBeIssued && answers.some(({ answer }) => answer.status !== 'issued') ? 1 : 0;
 }
 
 const parsed = parseStartOptions(process.argv.slice(2));

@@ -1,18 +1,26 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GetQueueUrlCommand } from '@aws-sdk/client-sqs';
-import { type FailureClass, failureClasses } from '../../shared/errors.ts';
 import { paceOf, type Reason, type Redrive, reasonAgainst, redrive } from '../../shared/failures/index.ts';
 import { type FailureRecord, FailureRecords, FailureStates } from '../../shared/ledger/index.ts';
-import { Progress, table } from '../../shared/terminal/index.ts';
+import { Progress } from '../../shared/terminal/index.ts';
+import { adviceOn, readBreakers } from '../breakers.ts';
 import { defineCommand, type Result } from '../command.ts';
-import { type DaysOptions, daysOf, declareDays } from '../days.ts';
-import { UsageError } from '../errors.ts';
+import { daysOf } from '../days.ts';
+import { type FailurePlan, planFor, plannedOf } from '../failure-plan.ts';
+import {
+  declareFailureSelection,
+  type FailureSelection,
+  failureSelectionDetails,
+  filtersOf,
+  periodOf,
+  requireNamed,
+  selectFailures,
+} from '../failure-selection.ts';
 import type { Session } from '../session.ts';
-import { countTo, notEmpty, oneOf } from '../values.ts';
+import { countTo } from '../values.ts';
 
-interface Options extends DaysOptions {
-  readonly class?: FailureClass;
-  readonly code?: string;
+interface Options extends FailureSelection {
   readonly rate: number;
   readonly dryRun?: true;
 }
@@ -22,104 +30,53 @@ const maximumBatch = 10;
 
 const reasons: Readonly<Record<Reason, string>> = {
   redriven: 'redriven before',
-  dismissed: 'dismissed',
+  dismissed: 'dismissed before, and stay so',
   'body-cut': 'the row has not the whole message: ask the sender to send it again',
   'sender-unknown': 'the row does not say who sent it',
   new: 'failed since this redrive began: another redrive takes them',
 };
 
+/** Somebody has ended them already. */
+const isEnded = (reason: Reason): boolean => reason === 'redriven' || reason === 'dismissed';
+
 export const command = defineCommand<Options>({
   details: [
-    'Safe to repeat, and to interrupt: a message is sent first and its row is marked after, and a request that has a',
-    'certificate is answered with that one. Whether it may be issued is decided by who sent the message first, not by who',
-    'redrives it. What fails again is a new failure that names the first. What was dismissed, and a message that the row has',
-    'not whole, is never sent.',
+    'Safe to repeat, to interrupt, and to run twice at once: a row is claimed, then its message is sent, then the row is',
+    'marked; a run that dies leaves claims, which end after five minutes; and a request that has a certificate is answered',
+    'with that one. Whether it may be issued is decided by who sent the message first, not by who redrives it. What fails again',
+    'is a new failure that names the first. What was dismissed, and a message that the row has not whole, is never sent. With',
+    'ids, the options leave out those that do not answer to them. What was redriven or dismissed before is told, and is no',
+    'fault. Exit code 1 when one that was named by its id is not there, cannot be sent or is left out by an option, when SQS did',
+    'not take one, or when one is not sent yet: in JSON, open is how many those are, and overtaken which ones another run or',
+    'operator was faster with.',
+    ...failureSelectionDetails,
   ],
   declare: (command) =>
-    declareDays(
-      command
-        .argument('[message-ids...]', 'these; without them, all that the options name')
-        .addOption(oneOf('--class <class>', 'of this class', failureClasses)),
-    )
-      .option('--code <code>', 'with this code', notEmpty)
+    declareFailureSelection(command.argument('[message-ids...]', 'these; without them, all that the options name'))
       .option('--rate <count>', 'messages a second', countTo(1_000), 50)
       .option('--dry-run', 'send nothing; say what would be sent'),
-  run: async (session, options, messageIds) => {
-    const { class: failureClass, since, until, code } = options;
-    if (messageIds.length === 0 && [failureClass, since, until, code].every((named) => named === undefined)) {
-      throw new UsageError(
-        'It is not said which failures are meant.',
-        'Give message ids, or --class, --code, --since or --until; with --dry-run nothing is sent.',
-      );
-    }
+  run: async (session, options, given) => {
+    const messageIds = [...new Set(given)];
+    requireNamed(options, messageIds, 'sent');
     const before = session.now();
     const days = daysOf(options, before);
     const records = new FailureRecords(await session.clients.dynamoDB(), session.target().tables.failures);
-    const find = (): AsyncIterable<FailureRecord> => select(records, options, messageIds, days);
+    const find = () => selectFailures(records, options, messageIds, days);
 
-    const planned = await plan(find(), before);
-    const unknown = [...new Set(messageIds)].filter((messageId) => !planned.messageIds.has(messageId));
+    const plan = await planFor(find(), options, messageIds, (failure) => reasonAgainst(failure, before));
     const ends =
-      options.dryRun === true || planned.sendable === 0
+      options.dryRun === true || plan.meant.size === 0
         ? []
-        : await send(session, find(), planned.sendable, before, options);
-    return report({
-      session,
-      options,
-      planned,
-      unknown,
-      ends,
-      isById: messageIds.length > 0,
-      since: days.at(-1) ?? '',
-    });
+        : await send(session, plannedOf(find(), plan), plan.meant.size, before, options);
+    const paused = plan.meant.size === 0 ? [] : await pausedIssuers(session);
+    return report({ session, options, plan, ends, isById: messageIds.length > 0, days, paused });
   },
 });
 
-async function* select(
-  records: FailureRecords,
-  { class: failureClass, code }: Options,
-  messageIds: readonly string[],
-  days: readonly string[],
-): AsyncGenerator<FailureRecord, void, undefined> {
-  const matches = (failure: FailureRecord) =>
-    (code === undefined || failure.code === code) &&
-    (failureClass === undefined || failure.failureClass === failureClass);
-  if (messageIds.length > 0) {
-    for (const failure of await records.get([...new Set(messageIds)], days)) if (matches(failure)) yield failure;
-    return;
-  }
-  const classes = failureClass === undefined ? failureClasses : [failureClass];
-  for await (const { failure } of records.find(classes, days)) if (matches(failure)) yield failure;
-}
-
-interface Plan {
-  readonly sendable: number;
-  /** By class and code, of what can be sent. */
-  readonly byCode: ReadonlyMap<string, number>;
-  readonly left: ReadonlyMap<Reason, number>;
-  /** Of everything that was found. */
-  readonly messageIds: ReadonlySet<string>;
-}
-
-/** What a redrive would do. The rows are read again for the redrive itself: there may be more of them than memory. */
-async function plan(failures: AsyncIterable<FailureRecord>, before: number): Promise<Plan> {
-  const [byCode, left, messageIds] = [new Map<string, number>(), new Map<Reason, number>(), new Set<string>()];
-  let sendable = 0;
-  for await (const failure of failures) {
-    messageIds.add(failure.messageId);
-    const reason = reasonAgainst(failure, before);
-    if (reason !== undefined) {
-      add(left, reason);
-      continue;
-    }
-    sendable++;
-    add(byCode, `${failure.failureClass} ${failure.code}`);
-  }
-  return { sendable, byCode, left, messageIds };
-}
-
-function add<Key>(counts: Map<Key, number>, key: Key): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+/** What keeps redriven messages waiting, in sentences. */
+async function pausedIssuers(session: Session): Promise<string[]> {
+  const { records, inKms } = await readBreakers(session, undefined);
+  return records.flatMap((record) => adviceOn(record, inKms.has(record.issuerId)) ?? []);
 }
 
 async function send(
@@ -137,7 +94,7 @@ async function send(
       if (!session.interrupted.aborted) throw error;
     });
   const now = () => session.now();
-  const progress = new Progress(session.stderr, total, 'redriven');
+  const progress = new Progress(session.stderr, total, 'done');
   const ends: Redrive[] = [];
   try {
     const options = {
@@ -146,12 +103,13 @@ async function send(
       states: new FailureStates(await session.clients.dynamoDB(), tables.failures),
       pace: paceOf(rate, now, wait),
       batchSize: Math.min(maximumBatch, rate),
+      runId: randomUUID(),
       before,
       until: session.interrupted,
       now,
     };
     for await (const end of redrive(failures, options)) {
-      if (end.kind !== 'left') ends.push({ ...end, failure: withoutBody(end.failure) });
+      ends.push({ ...asPlanned(end), failure: withoutBody(end.failure) });
       progress.show(ends.length);
     }
   } finally {
@@ -163,57 +121,97 @@ async function send(
 /** What is told of it in the end; the bodies of a backlog may be more than memory. */
 const withoutBody = (failure: FailureRecord): FailureRecord => ({ ...failure, body: '' });
 
+/** One that could be sent when it was planned: whoever changed it since was faster. */
+function asPlanned(end: Redrive): Redrive {
+  if (end.kind !== 'left' || (end.reason !== 'redriven' && end.reason !== 'dismissed')) return end;
+  return { kind: 'overtaken', failure: end.failure, state: end.reason };
+}
+
 interface Found {
   readonly session: Session;
   readonly options: Options;
-  readonly planned: Plan;
-  readonly unknown: readonly string[];
+  readonly plan: FailurePlan<Reason>;
   readonly ends: readonly Redrive[];
   readonly isById: boolean;
-  readonly since: string;
+  readonly days: readonly string[];
+  readonly paused: readonly string[];
 }
 
-function report({ session, options, planned, unknown, ends, isById, since }: Found): Result {
+function report({ session, options, plan, ends, isById, days, paused }: Found): Result {
   const of = <Kind extends Redrive['kind']>(kind: Kind) =>
     ends.filter((end): end is Extract<Redrive, { kind: Kind }> => end.kind === kind);
   const [redriven, overtaken, refused] = [of('redriven'), of('overtaken'), of('refused')];
+  const inHand = overtaken.filter(({ state }) => state === 'failed');
   const isDryRun = options.dryRun === true;
-  const open = isDryRun ? planned.sendable : planned.sendable - ends.length;
-  const left = [...planned.left].map(([reason, count]) => `${count} left: ${reasons[reason]}.`);
+  const sendable = plan.meant.size;
+  const open = isDryRun ? sendable : sendable - redriven.length - overtaken.length + inHand.length;
+  const left = [...plan.left].map(([reason, count]) => `${count} left: ${reasons[reason]}.`);
   // Whoever names one that will not be sent is told that it was not; a second run of the same command is well.
-  const isDisappointing = isById && [...planned.left.keys()].some((reason) => reason !== 'redriven');
-  const isBad = unknown.length > 0 || refused.length > 0 || isDisappointing || (!isDryRun && open > 0);
+  const isDisappointing = isById && [...plan.left.keys()].some((reason) => !isEnded(reason));
+  const isBad = plan.unknown.length > 0 || plan.leftOut.length > 0 || isDisappointing || (!isDryRun && open > 0);
+  const isNothing = sendable === 0 && plan.left.size === 0 && !isById;
   return {
     exitCode: session.interrupted.aborted ? 130 : isBad ? 1 : 0,
     json: {
       dryRun: isDryRun,
-      since,
-      sendable: planned.sendable,
+      since: days.at(-1),
+      until: days[0],
+      sendable,
+      byCode: plan.counts.byCode,
+      messageIds: [...plan.meant.values()],
       redriven: redriven.map(({ failure, messageId }) => ({ messageId: failure.messageId, redrivenAs: messageId })),
-      overtaken: overtaken.map(({ failure, state }) => ({ messageId: failure.messageId, state })),
+      overtaken: overtaken.map(({ failure, state, messageId }) => ({
+        messageId: failure.messageId,
+        state,
+        sentAs: messageId ?? null,
+      })),
       refused: refused.map(({ failure, problem }) => ({ messageId: failure.messageId, problem })),
-      left: Object.fromEntries(planned.left),
-      unknown,
+      left: Object.fromEntries(plan.left),
+      leftOut: plan.leftOut,
+      unknown: plan.unknown,
       open,
+      paused,
     },
     lines: [
-      ...(isDryRun && planned.sendable > 0
-        ? [
-            ...table(
-              ['CLASS', 'CODE', 'COUNT'],
-              [...planned.byCode].map(([key, count]) => [...key.split(' '), `${count}`]),
-            ),
-            '',
-          ]
-        : []),
-      isDryRun ? `${planned.sendable} would be redriven.` : `${redriven.length} redriven.`,
+      ...(isDryRun && sendable > 0 ? [...plan.counts.lines(), ''] : []),
+      isNothing
+        ? `No failures${filtersOf(options)} ${periodOf(days)}.`
+        : isDryRun
+          ? `${sendable} would be redriven.`
+          : `${redriven.length} redriven.`,
       ...left,
-      ...overtaken.map(
-        ({ failure, state }) => `${failure.messageId} was sent, and ${state} by somebody else meanwhile.`,
-      ),
+      ...plan.leftOut,
+      ...overtakenLines(overtaken),
       ...refused.map(({ failure, problem }) => `${failure.messageId} was not taken by SQS: ${problem}`),
-      ...unknown.map((messageId) => `There is no failure of message ${messageId} since ${since}.`),
+      ...plan.unknown.map((messageId) => `There is no failure of message ${messageId} ${periodOf(days)}.`),
       ...(!isDryRun && open > 0 ? [`${open} not sent: the same command goes on with them.`] : []),
+      ...(paused.length === 0 ? [] : ['A signer is paused: what needs it waits.', ...paused]),
+      ...(redriven.length === 0
+        ? []
+        : [
+            `What becomes of them: mintmark queue status, and what fails again: mintmark failures list --state failed --since ${days[0]}`,
+          ]),
     ],
   };
+}
+
+/** How many somebody else was faster with; one by one only those that were sent nevertheless. */
+function overtakenLines(overtaken: readonly Extract<Redrive, { kind: 'overtaken' }>[]): string[] {
+  const unsent = overtaken.filter(({ messageId }) => messageId === undefined);
+  const byState = Map.groupBy(unsent, ({ state }) => state);
+  const sent = overtaken.flatMap(({ failure, messageId }) =>
+    messageId === undefined
+      ? []
+      : [
+          `${failure.messageId} was sent as message ${messageId}, but so late that another redrive had taken it over; a second message has the first one's answer.`,
+        ],
+  );
+  return [
+    ...[...byState].map(([state, { length: count }]) =>
+      state === 'failed'
+        ? `${count} in the hands of another redrive; should that have died, they can be sent five minutes after it took them.`
+        : `${count} ${state} by somebody else meanwhile.`,
+    ),
+    ...sent,
+  ];
 }

@@ -1,6 +1,8 @@
 import { InvokeCommand } from '@aws-sdk/client-lambda';
 import * as z from 'zod';
 import { table } from '../../shared/terminal/index.ts';
+import { breakerFindings } from '../breaker-findings.ts';
+import { readBreakers } from '../breakers.ts';
 import { defineCommand, type Result } from '../command.ts';
 import { UsageError } from '../errors.ts';
 
@@ -24,8 +26,9 @@ const functionError = z.looseObject({ errorType: z.string().optional(), errorMes
 
 export const command = defineCommand<object>({
   details: [
-    'Invokes the check-cluster function, since only it reaches the HSMs. Exit code 1 on a critical finding, or when the',
-    'function gives no answer: not knowing is never "fine".',
+    'Invokes the check-cluster function, since only it reaches the HSMs, and reads the breakers: one that is not closed is a',
+    'finding, too (mintmark queue status says more). Exit code 1 on a critical finding, or when the function gives no answer:',
+    'not knowing is never "fine".',
   ],
   declare: (command) => command,
   run: async (session) => {
@@ -38,9 +41,14 @@ export const command = defineCommand<object>({
         : new Error(`Invoking ${checkClusterFunction}`, { cause: error });
     });
     const payload = Buffer.from(invoked.Payload ?? []).toString();
+    const ofBreakers = breakerFindings(await readBreakers(session, undefined));
     const noAnswer = ({ errorType = 'Error', errorMessage = '' }: z.infer<typeof functionError>): Result => {
       const line = `${checkClusterFunction} gives no answer (${errorType}: ${errorMessage}): read its log.`;
-      return { exitCode: 1, json: { stage, findings: null, error: { errorType, errorMessage } }, lines: [line] };
+      return {
+        exitCode: 1,
+        json: { stage, findings: null, breakers: ofBreakers, error: { errorType, errorMessage } },
+        lines: [line, ...ofBreakers.map(sentenceOf)],
+      };
     };
     if (invoked.FunctionError !== undefined) {
       return noAnswer(parsed(functionError, payload) ?? { errorType: invoked.FunctionError, errorMessage: payload });
@@ -50,7 +58,7 @@ export const command = defineCommand<object>({
       const errorMessage = `What it answers cannot be read: ${payload.slice(0, 200)}`;
       return noAnswer({ errorType: 'InvalidAnswer', errorMessage });
     }
-    const { findings } = looked;
+    const findings = [...looked.findings, ...ofBreakers];
     const warnings = findings.filter(({ severity }) => severity === 'warning').length;
     const critical = findings.length - warnings;
     const rows = findings.map(({ severity, rule, subject, observed, threshold }) => [
@@ -69,7 +77,7 @@ export const command = defineCommand<object>({
           : [
               ...table(['SEVERITY', 'RULE', 'SUBJECT', 'OBSERVED', 'THRESHOLD'], rows),
               '',
-              ...findings.map(({ sentence, runbook }) => `${sentence} See ${runbook}.`),
+              ...findings.map(sentenceOf),
               '',
             ]),
         `${critical} critical, ${warnings} ${warnings === 1 ? 'warning' : 'warnings'} in stage ${stage}`,
@@ -77,6 +85,9 @@ export const command = defineCommand<object>({
     };
   },
 });
+
+const sentenceOf = ({ sentence, runbook }: { readonly sentence: string; readonly runbook: string }): string =>
+  `${sentence} See ${runbook}.`;
 
 /** undefined for what is no JSON, or not of this shape. */
 function parsed<Shape extends z.ZodType>(shape: Shape, text: string): z.infer<Shape> | undefined {

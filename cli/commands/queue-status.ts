@@ -2,7 +2,14 @@ import { GetMetricDataCommand } from '@aws-sdk/client-cloudwatch';
 import { GetQueueAttributesCommand, GetQueueUrlCommand } from '@aws-sdk/client-sqs';
 import { type BreakerRecord, type Mapping, readMappings } from '../../shared/breaker/index.ts';
 import { table } from '../../shared/terminal/index.ts';
-import { adviceOn, adviceOnUnreadable, breakerJson, readBreakers, unreadableJson } from '../breakers.ts';
+import {
+  adviceOn,
+  adviceOnUnreadable,
+  breakerJson,
+  breakerSection,
+  readBreakers,
+  unreadableJson,
+} from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { shortTime } from '../json.ts';
 import type { Session } from '../session.ts';
@@ -21,13 +28,14 @@ interface QueueJson {
 export const command = defineCommand<object>({
   details: [
     'The numbers are approximate, as SQS has them. In flight are also messages that wait for their next try. The age is',
-    "CloudWatch's, a few minutes old, and leaves out what was received three times. Exit code 1 when a breaker is not closed",
+    "CloudWatch's, a few minutes old, and leaves out what was received three times. Of a breaker that is not closed, STATE SINCE",
+    'is its last change, each try among them, and PAUSED SINCE when it was last closed. Exit code 1 when a breaker is not closed',
     'or an event source mapping not enabled.',
   ],
   declare: (command) => command,
   run: async (session) => {
     const { stage, requestsQueue, redriveQueue, issueFunction } = session.target();
-    const [{ records, unreadable }, mappings] = await Promise.all([
+    const [{ records, unreadable, inKms }, mappings] = await Promise.all([
       readBreakers(session, undefined),
       readMappings(await session.clients.lambda(), issueFunction),
     ]);
@@ -40,31 +48,41 @@ export const command = defineCommand<object>({
       queue,
       String(waiting),
       String(inFlight),
-      oldestSeconds === null ? 'unknown' : `${oldestSeconds} s`,
+      oldestSeconds === null ? (waiting + inFlight === 0 ? 'none' : 'unknown') : `${oldestSeconds} s`,
       mapping ?? 'none',
     ]);
     const breakerRows = [
-      ...records.map(({ issuerId, state, held, since, reason = '' }) => [
+      ...records.map(({ issuerId, state, held, since, openedAt, reason = '' }) => [
         issuerId,
         held ? `${state}, held` : state,
         shortTime(since),
+        shortTime(openedAt),
         reason,
       ]),
-      ...unreadable.map(({ issuerId }) => [issuerId, 'unreadable', '', '']),
+      ...unreadable.map(({ issuerId }) => [issuerId, 'unreadable', '', '', '']),
     ];
-    const advice = [...unreadable.map(adviceOnUnreadable), ...adviceFor(records, queues)];
+    const advice = [...unreadable.map(adviceOnUnreadable), ...adviceFor(records, inKms, queues)];
     return {
       exitCode: isWell ? 0 : 1,
-      json: { stage, queues, breakers: [...records.map(breakerJson), ...unreadable.map(unreadableJson)], advice },
+      json: {
+        stage,
+        queues,
+        breakers: [...records.map(breakerJson), ...unreadable.map(unreadableJson)],
+        advice,
+        runbook: isWell ? null : breakerSection,
+      },
       lines: [
         ...table(['QUEUE', 'WAITING', 'IN FLIGHT', 'OLDEST', 'MAPPING'], queueRows),
         '',
-        ...table(['ISSUER', 'BREAKER', 'SINCE', 'REASON'], breakerRows),
+        ...table(['ISSUER', 'BREAKER', 'STATE SINCE', 'PAUSED SINCE', 'REASON'], breakerRows),
         '',
         ...records.flatMap(({ issuerId, state, detail }) =>
           state === 'closed' || detail === undefined ? [] : [`${issuerId}: ${detail}`],
         ),
         ...advice,
+        ...(records.some(({ state }) => state !== 'closed')
+          ? [`What a breaker is, and what to do: ${breakerSection}`]
+          : []),
         ...(isWell ? [`Requests are taken, and every signer may be asked, in stage ${stage}`] : []),
       ],
     };
@@ -134,7 +152,11 @@ async function oldestIn(session: Session, queue: string): Promise<number | null>
   }
 }
 
-function adviceFor(records: readonly BreakerRecord[], queues: readonly QueueJson[]): string[] {
+function adviceFor(
+  records: readonly BreakerRecord[],
+  inKms: ReadonlySet<string>,
+  queues: readonly QueueJson[],
+): string[] {
   const isAnyTaken = records.length === 0 || records.some(({ state }) => state !== 'open');
   const mappings = queues.flatMap(({ queue, mapping }) => {
     if (mapping === 'Enabled' || !isAnyTaken) return [];
@@ -142,5 +164,5 @@ function adviceFor(records: readonly BreakerRecord[], queues: readonly QueueJson
       `${queue}: Its event source mapping is ${mapping ?? 'not there'}. What check-signer paused it resumes within a minute; what somebody else disabled, somebody else must enable.`,
     ];
   });
-  return [...records.flatMap((record) => adviceOn(record) ?? []), ...mappings];
+  return [...records.flatMap((record) => adviceOn(record, inKms.has(record.issuerId)) ?? []), ...mappings];
 }

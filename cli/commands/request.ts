@@ -22,6 +22,7 @@ import {
 import { defineCommand, type ExitCode, type Result } from '../command.ts';
 import { type FileRequest, readRequests } from '../enrolment-files.ts';
 import { UsageError } from '../errors.ts';
+import { type RenewalAdvice, renewalAdvice } from '../renew-after.ts';
 import { problemOf, requestJson, requestLines, type SentFile } from '../request-view.ts';
 import type { Session } from '../session.ts';
 import { countTo, notEmpty } from '../values.ts';
@@ -87,6 +88,7 @@ export const command = defineCommand<Options>({
     const waiting = sent.map((one): Sent => ({ ...one, standing: standing.get(keyOf(one)) }));
     const answers = new Map<Sent, Answer>();
     const written = new Map<Sent, string>();
+    const advice = isWaiting ? renewalAdvice() : undefined;
     const fileOf = (one: Sent): SentFile => ({
       file: one.file,
       deviceId: one.deviceId,
@@ -94,6 +96,7 @@ export const command = defineCommand<Options>({
       messageId: one.messageId,
       answer: answers.get(one),
       isRevoked: one.standing !== undefined && revoked.has(one.standing),
+      renewAfter: renewAfterOf(advice, options.profile, answers.get(one)),
       certificateFile: written.get(one),
     });
     const view = {
@@ -121,6 +124,14 @@ export const command = defineCommand<Options>({
     return result(ended, { ...view, now, exitCode, error });
   },
 });
+
+function renewAfterOf(
+  advice: RenewalAdvice | undefined,
+  profile: string,
+  answer: Answer | undefined,
+): number | undefined {
+  return answer?.status === 'issued' ? advice?.(profile, answer.certificate) : undefined;
+}
 
 function fleetName(text: string): string {
   if (!isFleetName(text)) {
@@ -223,7 +234,7 @@ async function waitFor(
     const looked = trouble === undefined ? '' : ` The last look that failed: ${session.explain(trouble).message}`;
     session.note(
       `${why}: ${open} of ${waiting.length} without an answer, neither in the issuance table nor in the failures.` +
-        `${looked} The same command again goes on waiting; mintmark health says what is in the way.`,
+        `${looked} The same command again goes on waiting; mintmark queue status says whether something is in the way.`,
     );
   }
   return error;

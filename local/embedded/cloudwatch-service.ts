@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import { awsError } from './aws-error.ts';
 import type { Service } from './gateway.ts';
-import { type MetricStatistics, statistics } from './metric-statistics.ts';
+import { type Datapoint, type MetricQuery, statistics } from './metric-statistics.ts';
 
 /** One value that a function told CloudWatch. */
 export interface Metric {
@@ -13,6 +13,11 @@ export interface Metric {
   readonly timestamp: number;
   readonly unit: string;
   readonly value: number;
+}
+
+/** What is known of a metric. */
+interface Told {
+  datapoints(query: MetricQuery): Promise<Datapoint[]>;
 }
 
 const putMetricData = z.strictObject({
@@ -52,16 +57,13 @@ const getMetricData = z.strictObject({
 
 /**
  * The part of CloudWatch's API that the project itself calls: PutMetricData with single values, and GetMetricData without
- * expressions, of what was put, and of nothing that AWS's own services put (CloudWatch API reference); in the protocol
- * awsJson1_0, which is what the SDK speaks. There are no alarms.
+ * expressions, of what was put, and of what AWS's own services put no more than `told` knows (CloudWatch API reference); in
+ * the protocol awsJson1_0, which is what the SDK speaks. There are no alarms.
  *
  * @param onMetric hears of each value, in order
  * @param told of these is answered
  */
-export function cloudWatchService(
-  onMetric: (metric: Metric) => void,
-  told: Pick<MetricStatistics, 'datapoints'>,
-): Service {
+export function cloudWatchService(onMetric: (metric: Metric) => void, told: Told): Service {
   return async ({ headers, body }) => {
     const target = String(headers['x-amz-target']);
     const encoding = headers['content-encoding'] ?? 'identity';
@@ -70,7 +72,7 @@ export function cloudWatchService(
       if (!queries.success) {
         return awsError('awsJson', 400, 'InvalidParameterValueException', z.prettifyError(queries.error));
       }
-      return json({ MetricDataResults: metricData(queries.data, told) });
+      return json({ MetricDataResults: await metricData(queries.data, told) });
     }
     if (!target.endsWith('.PutMetricData') || encoding !== 'identity') {
       const message = `The embedded cloud does not implement ${target} (${encoding}) of CloudWatch's API.`;
@@ -90,27 +92,29 @@ export function cloudWatchService(
 
 function metricData(
   { StartTime, EndTime, ScanBy, MetricDataQueries }: z.output<typeof getMetricData>,
-  told: Pick<MetricStatistics, 'datapoints'>,
-): object[] {
-  return MetricDataQueries.map(({ Id, MetricStat: { Metric: metric, Period: period, Stat: stat } }) => {
-    const found = told.datapoints({
-      namespace: metric.Namespace,
-      name: metric.MetricName,
-      dimensions: Object.fromEntries(metric.Dimensions.map(({ Name, Value }) => [Name, Value])),
-      stat,
-      period,
-      from: StartTime * 1000,
-      to: EndTime * 1000,
-    });
-    const datapoints = ScanBy === 'TimestampAscending' ? found : found.toReversed();
-    return {
-      Id,
-      Label: metric.MetricName,
-      Timestamps: datapoints.map(({ timestamp }) => timestamp / 1000),
-      Values: datapoints.map(({ value }) => value),
-      StatusCode: 'Complete',
-    };
-  });
+  told: Told,
+): Promise<object[]> {
+  return Promise.all(
+    MetricDataQueries.map(async ({ Id, MetricStat: { Metric: metric, Period: period, Stat: stat } }) => {
+      const found = await told.datapoints({
+        namespace: metric.Namespace,
+        name: metric.MetricName,
+        dimensions: Object.fromEntries(metric.Dimensions.map(({ Name, Value }) => [Name, Value])),
+        stat,
+        period,
+        from: StartTime * 1000,
+        to: EndTime * 1000,
+      });
+      const datapoints = ScanBy === 'TimestampAscending' ? found : found.toReversed();
+      return {
+        Id,
+        Label: metric.MetricName,
+        Timestamps: datapoints.map(({ timestamp }) => timestamp / 1000),
+        Values: datapoints.map(({ value }) => value),
+        StatusCode: 'Complete',
+      };
+    }),
+  );
 }
 
 const json = (content: object) => ({

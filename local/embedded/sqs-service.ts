@@ -2,7 +2,7 @@ import * as z from 'zod';
 import type { Answer } from './aws-error.ts';
 import { awsError } from './aws-error.ts';
 import type { GatewayRequest, Service } from './gateway.ts';
-import { Senders } from './senders.ts';
+import { Senders, senderIdOf } from './senders.ts';
 
 const sent = z.object({ MessageId: z.string() });
 const sentBatch = z.object({ Successful: z.array(sent).optional() });
@@ -22,7 +22,7 @@ const deleteMessageBatch = z.object({ Entries: z.array(deleteMessage.extend({ Id
 const deletedBatch = z.object({ Successful: z.array(z.object({ Id: z.string() })).optional() });
 
 /**
- * SQS as fauxqs does it, with what it lacks: SenderId is the access key id that sent the message, a dead letter has a
+ * SQS as fauxqs does it, with what it lacks: SenderId is that of the access key id that sent the message, a dead letter has a
  * DeadLetterQueueSourceArn, and queue URLs point to the gateway, also when they are what a client calls.
  *
  * @param endpoint the gateway's
@@ -39,7 +39,7 @@ export function sqsService(fauxqs: Service, endpoint: string, region: string): S
     switch (target.replace(/^AmazonSQS\./, '')) {
       case 'SendMessage':
       case 'SendMessageBatch': {
-        const origin = { senderId: request.accessKeyId ?? 'anonymous', queueUrl: queueUrlOf(request) };
+        const origin = { senderId: senderIdOf(request.accessKeyId), queueUrl: queueUrlOf(request) };
         const { answer } = await senders.during(origin, noteIds(call()));
         return answer;
       }

@@ -7,8 +7,17 @@ import { redriveAttributes } from './redriven-message.ts';
 /** What happened to one failure. */
 export type Redrive =
   | { readonly kind: 'redriven'; readonly failure: FailureRecord; readonly messageId: string }
-  /** Its message is in the queue, but the row was changed by somebody else before it could be marked. */
-  | { readonly kind: 'overtaken'; readonly failure: FailureRecord; readonly state: FailureState }
+  /**
+   * Somebody else was faster. Its message was not sent by this run; but for one whose claim ended while it was being sent,
+   * which has the id of the message that this run sent.
+   */
+  | {
+      readonly kind: 'overtaken';
+      readonly failure: FailureRecord;
+      /** `failed`: another run has claimed it. */
+      readonly state: FailureState;
+      readonly messageId?: string;
+    }
   | { readonly kind: 'left'; readonly failure: FailureRecord; readonly reason: Reason }
   /** SQS did not take it; the row stays as it is. */
   | { readonly kind: 'refused'; readonly failure: FailureRecord; readonly problem: string };
@@ -20,6 +29,8 @@ export interface RedriveOptions {
   readonly pace: Pace;
   /** Messages sent at a time: 1 to 10, which is what SQS takes. */
   readonly batchSize: number;
+  /** Names this run, and no other. */
+  readonly runId: string;
   /** What failed from then on is left for another redrive; milliseconds since the epoch. */
   readonly before: number;
   /** Nothing more is begun; what is sent is marked. */
@@ -28,9 +39,15 @@ export interface RedriveOptions {
 }
 
 /**
- * Sends the messages of these failures again, for their original senders. A row is marked after its message is in the
- * queue, never before: whatever happens in between, the row or the message is there, or both. Both is what makes it
- * safe to repeat: issuing is idempotent, a second message has the first one's certificate for an answer.
+ * Milliseconds for which a run may have rows claimed: far longer than it takes to send a batch and mark it, the clients'
+ * own repetitions among it. Another run takes over what one has left behind that died.
+ */
+export const claimLasts = 5 * 60_000;
+
+/**
+ * Sends the messages of these failures again, for their original senders. A row is claimed before its message is sent, so
+ * that one run at a time sends it, and marked after that, never before: whatever happens in between, the row or the message
+ * is there, or both. Both is safe, as issuing is idempotent: a second message has the first one's certificate for an answer.
  * @returns what happened to each, as it happens
  * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
  */
@@ -54,19 +71,55 @@ export async function* redrive(
 async function redriveBatch(batch: readonly FailureRecord[], options: RedriveOptions): Promise<Redrive[]> {
   await options.pace(batch.length);
   if (options.until.aborted) return [];
-  const sent = await send(batch, options);
-  const marked = await Promise.allSettled(
-    batch.map(async (failure, index): Promise<Redrive> => {
+  const { ours, overtaken } = await claim(batch, options);
+  if (ours.length === 0) return overtaken;
+  const sent = await send(ours, options).catch(async (error: unknown) => {
+    await releaseAll(ours, options);
+    throw error;
+  });
+  const { states, runId } = options;
+  const marked = await allOf(
+    ours.map(async (failure, index): Promise<Redrive> => {
       const messageId = sent.messageIds.get(index);
       if (messageId === undefined) {
+        await states.release(failure, runId);
         return { kind: 'refused', failure, problem: sent.problems.get(index) ?? 'SQS did not answer for it.' };
       }
-      const state = await options.states.markRedriven(failure, messageId, options.now());
-      return state === 'redriven' ? { kind: 'redriven', failure, messageId } : { kind: 'overtaken', failure, state };
+      const { isOurs, state } = await states.markRedriven(failure, runId, messageId, options.now());
+      return isOurs ? { kind: 'redriven', failure, messageId } : { kind: 'overtaken', failure, state, messageId };
     }),
   );
-  return marked.map((result) => {
-    // After all of them had their turn: what was sent is marked where it can be.
+  return [...overtaken, ...marked];
+}
+
+/** Each row of a batch for this run alone, or who else has it. */
+async function claim(
+  batch: readonly FailureRecord[],
+  options: RedriveOptions,
+): Promise<{ readonly ours: FailureRecord[]; readonly overtaken: Redrive[] }> {
+  const [ours, overtaken]: [FailureRecord[], Redrive[]] = [[], []];
+  const now = options.now();
+  const claims = batch.map(async (failure) => {
+    const { isOurs, state } = await options.states.claim(failure, { by: options.runId, until: now + claimLasts }, now);
+    if (isOurs) ours.push(failure);
+    else overtaken.push({ kind: 'overtaken', failure, state });
+  });
+  await allOf(claims).catch(async (error: unknown) => {
+    await releaseAll(ours, options);
+    throw error;
+  });
+  return { ours, overtaken };
+}
+
+/** So that the same command can go on with them at once. What cannot be released is free when its claim ends. */
+async function releaseAll(claimed: readonly FailureRecord[], { states, runId }: RedriveOptions): Promise<void> {
+  await Promise.allSettled(claimed.map((failure) => states.release(failure, runId)));
+}
+
+/** As Promise.all, but rejects only after all of them had their turn: what was sent is marked where it can be. */
+async function allOf<Value>(promises: readonly Promise<Value>[]): Promise<Value[]> {
+  const results = await Promise.allSettled(promises);
+  return results.map((result) => {
     if (result.status === 'rejected') throw result.reason;
     return result.value;
   });

@@ -12,9 +12,11 @@ export const deviceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
 
 const requestMessage = z.strictObject({
   version: z.literal(1),
-  requestId: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -'),
+  requestId: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/, 'must be 1 to 128 of A-Z a-z 0-9 . _ : -, first a letter or digit'),
   deviceId: z.string().regex(deviceIdPattern, 'must be 1 to 64 of A-Z a-z 0-9 . _ : -, first a letter or digit'),
-  profile: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z 0-9 -'),
+  profile: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must be 1 to 63 of a-z 0-9 -, first a letter or digit'),
   csr: z.string().max(maximumMessageBytes),
 });
 
@@ -42,7 +44,7 @@ export function readMessage(body: string): RequestMessage {
   }
   const result = requestMessage.safeParse(value);
   if (!result.success)
-    throw new MintmarkError('MESSAGE_INVALID', `The message is not as documented: ${problems(result.error)}.`);
+    throw new MintmarkError('MESSAGE_INVALID', `The message is not as documented: ${problems(result.error, value)}.`);
   if (fieldNames(body) !== Object.keys(result.data).length) {
     throw new MintmarkError('MESSAGE_INVALID', 'The message has a field twice.');
   }
@@ -68,14 +70,50 @@ function parseJson(body: string): unknown {
 const described = (value: unknown): string =>
   typeof value === 'object' && value !== null ? 'no number' : JSON.stringify(value).slice(0, 40);
 
-function problems(error: z.ZodError): string {
+/** What is wrong, field by field: `csr is missing`, `profile must be text`. At most 500 characters. */
+function problems(error: z.ZodError, message: unknown): string {
   return (
     error.issues
       .slice(0, 10)
-      .map((issue) => `${issue.path.length === 0 ? 'the object' : issue.path.join('.')}: ${issue.message}`)
+      .map((issue) => problemOf(issue, message))
       .join('; ')
       .slice(0, 500)
       // A key of the sender's may be quoted: nothing that breaks a line, or that UTF-8 cannot hold, goes on from here.
       .replaceAll(/[\p{Cc}\p{Cs}]/gu, '\ufffd')
   );
+}
+
+function problemOf({ code, path, message: said, ...issue }: z.core.$ZodIssue, message: unknown): string {
+  const [field] = path;
+  if (code === 'unrecognized_keys') {
+    const { keys } = issue as Pick<z.core.$ZodIssueUnrecognizedKeys, 'keys'>;
+    const named = keys.slice(0, 10).map((key) => JSON.stringify(key.slice(0, 40)));
+    return keys.length === 1 ? `it has no field ${named.join('')}` : `it has no fields ${named.join(', ')}`;
+  }
+  if (field === undefined) return 'it must be an object';
+  const name = String(field);
+  if (!Object.hasOwn(message as object, name)) return `${name} is missing`;
+  if (code === 'invalid_type') return `${name} must be text`;
+  return `${name} ${code === 'invalid_format' ? said : `must be at most ${maximumMessageBytes} characters`}`;
+}
+
+const ids = z.object({
+  deviceId: requestMessage.shape.deviceId.optional().catch(undefined),
+  requestId: requestMessage.shape.requestId.optional().catch(undefined),
+});
+
+/**
+ * The ids in a body that may be anything, as far as they can be read. Nobody has seen whether its sender may speak for that
+ * device: for people who look for a message, and for nothing that is decided.
+ */
+export function statedIds(body: string): {
+  readonly deviceId?: string | undefined;
+  readonly requestId?: string | undefined;
+} {
+  try {
+    return ids.safeParse(JSON.parse(body)).data ?? {};
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
 }

@@ -3,6 +3,7 @@ import { type FailureClass, failureClasses } from '../errors.ts';
 import { type Item, readString, string } from './attributes.ts';
 import { batchGet } from './batch-get.ts';
 import { type FailureState, failureStateOf } from './failure-states.ts';
+import { privateKeyMark } from './failures.ts';
 import { type Position, type ReadOptions, readPartitions } from './partitions.ts';
 
 /** A row of the failures table, as far as it can be read. Times in milliseconds since the epoch. */
@@ -40,6 +41,9 @@ export interface FailureRecord {
   /** In state `redriven`: when this row's message was sent again, and SQS's id of the message that was sent. */
   readonly redrivenAt: number | undefined;
   readonly redrivenAs: string | undefined;
+  /** In state `failed`: the run of a redrive that is about to send its message, and until when nobody else may. */
+  readonly claimedBy: string | undefined;
+  readonly claimedUntil: number | undefined;
   readonly dismissedAt: number | undefined;
   readonly dismissReason: string | undefined;
   /** The message body, but for private keys and what was too long; see `bodyCut`. */
@@ -48,6 +52,8 @@ export interface FailureRecord {
   readonly bodyBytes: number;
   readonly bodySha256: string;
   readonly bodyCut: boolean;
+  /** The sender sent a private key, which is not kept: whoever could read the queue could read it. */
+  readonly hadPrivateKey: boolean;
 }
 
 export interface PlacedFailure {
@@ -134,11 +140,14 @@ function readFailure(item: Item): FailureRecord {
     resentBy: item.resentBy?.S,
     redrivenAt: time('redrivenAt'),
     redrivenAs: item.redrivenAs?.S,
+    claimedBy: item.claimedBy?.S,
+    claimedUntil: time('claimedUntil'),
     dismissedAt: time('dismissedAt'),
     dismissReason: item.dismissReason?.S,
     body: text('body'),
     bodyBytes: Number(item.bodyBytes?.N ?? 0),
     bodySha256: text('bodySha256'),
     bodyCut: item.bodyCut?.BOOL ?? false,
+    hadPrivateKey: item.bodyCut?.BOOL === true && text('body').includes(privateKeyMark),
   };
 }

@@ -10,12 +10,28 @@ import { storeError } from './store-error.ts';
 /** What may become of a failure. Both ends are ends: what is redriven and fails again is a row of its own. */
 export type FailureState = 'failed' | 'redriven' | 'dismissed';
 
+/** Who is about to send a failure's message again; nobody else may until it ends. */
+export interface RedriveClaim {
+  /** Names one run of a redrive, and no other. */
+  readonly by: string;
+  /** Milliseconds since the epoch: whose run has died by then has it no more. */
+  readonly until: number;
+}
+
+/**
+ * What may be done with a row that is `failed`, and with no other: what must hold of its claim besides. Every condition of
+ * a write is made from these.
+ */
 export const failureTransitions = {
+  /** A run is about to send its message. Said again by the same run, it is the same claim: DynamoDB's clients repeat a call. */
+  claim: { to: 'failed', claim: '(attribute_not_exists(claimedBy) OR claimedBy = :by OR claimedUntil < :now)' },
+  /** SQS did not take its message. */
+  release: { to: 'failed', claim: 'claimedBy = :by' },
   /** Its message has been sent again: never before it has. */
-  redrive: { from: 'failed', to: 'redriven' },
-  /** Nobody needs an answer to it any more. */
-  dismiss: { from: 'failed', to: 'dismissed' },
-} as const satisfies Record<string, { from: FailureState; to: FailureState }>;
+  redrive: { to: 'redriven', claim: 'claimedBy = :by' },
+  /** Nobody needs an answer to it any more. What is about to be sent cannot be dismissed. */
+  dismiss: { to: 'dismissed', claim: '(attribute_not_exists(claimedBy) OR claimedUntil < :now)' },
+} as const satisfies Record<string, { to: FailureState; claim: string }>;
 
 type FailureTransition = keyof typeof failureTransitions;
 
@@ -23,6 +39,12 @@ type FailureTransition = keyof typeof failureTransitions;
 export interface FailureKey {
   readonly classDay: string;
   readonly messageId: string;
+}
+
+/** Whether a change is this caller's; else what the row is: `failed` is one that a redrive has claimed. */
+export interface FailureChange {
+  readonly isOurs: boolean;
+  readonly state: FailureState;
 }
 
 /** A row without a state is one that was written before there were any. */
@@ -42,49 +64,91 @@ export class FailureStates {
   }
 
   /**
-   * @param messageId of the message that was sent in its place
-   * @returns the row's state from now on, which is another one where somebody was faster
+   * Takes a row for a run, which alone may send its message until the claim ends.
+   * @param now milliseconds since the epoch: a claim that ended before is taken over
    * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
    */
-  markRedriven(key: FailureKey, messageId: string, now: number): Promise<FailureState> {
-    return this.#change(key, 'redrive', { redrivenAt: timestamp(now), redrivenAs: string(messageId) });
+  claim(key: FailureKey, { by, until }: RedriveClaim, now: number): Promise<FailureChange> {
+    const values = { claimedBy: string(by), claimedUntil: timestamp(until) };
+    return this.#change(key, 'claim', {
+      set: values,
+      given: { ':by': string(by), ':now': timestamp(now) },
+      isOurs: () => false,
+    });
   }
 
-  /** As markRedriven. @param reason of whoever dismisses it */
-  dismiss(key: FailureKey, reason: string, now: number): Promise<FailureState> {
-    return this.#change(key, 'dismiss', { dismissedAt: timestamp(now), dismissReason: string(reason) });
+  /** Lets go of a row that `claim` took. @throws as claim */
+  async release(key: FailureKey, by: string): Promise<void> {
+    // Where it is not this run's any more there is nothing to let go of.
+    await this.#change(key, 'release', { set: {}, given: { ':by': string(by) }, isOurs: () => false });
   }
 
-  async #change(key: FailureKey, transition: FailureTransition, values: Item): Promise<FailureState> {
-    const { from, to } = failureTransitions[transition];
+  /**
+   * Of a row that `claim` took.
+   * @param messageId of the message that was sent in its place
+   * @throws as claim
+   */
+  markRedriven(key: FailureKey, by: string, messageId: string, now: number): Promise<FailureChange> {
+    return this.#change(key, 'redrive', {
+      set: { redrivenAt: timestamp(now), redrivenAs: string(messageId) },
+      given: { ':by': string(by) },
+      isOurs: ({ redrivenAs }) => redrivenAs?.S === messageId,
+    });
+  }
+
+  /** @param reason of whoever dismisses it @throws as claim */
+  dismiss(key: FailureKey, reason: string, now: number): Promise<FailureChange> {
+    const values = { dismissedAt: timestamp(now), dismissReason: string(reason) };
+    return this.#change(key, 'dismiss', {
+      set: values,
+      given: { ':now': timestamp(now) },
+      isOurs: ({ dismissedAt, dismissReason }) =>
+        dismissedAt?.S === values.dismissedAt.S && dismissReason?.S === reason,
+    });
+  }
+
+  async #change(
+    key: FailureKey,
+    transition: FailureTransition,
+    change: { readonly set: Item; readonly given: Item; readonly isOurs: (item: Item) => boolean },
+  ): Promise<FailureChange> {
+    const { to, claim } = failureTransitions[transition];
+    const set = Object.entries(change.set);
     const command = new UpdateItemCommand({
       TableName: this.#table,
       Key: itemKey(key),
-      ConditionExpression: 'attribute_exists(messageId) AND (attribute_not_exists(#state) OR #state = :from)',
-      UpdateExpression: `SET ${['#state = :to', ...Object.keys(values).map((name) => `${name} = :${name}`)].join(', ')}`,
+      ConditionExpression: `attribute_exists(messageId) AND (attribute_not_exists(#state) OR #state = :failed) AND ${claim}`,
+      UpdateExpression: [
+        `SET ${['#state = :to', ...set.map(([name]) => `${name} = :${name}`)].join(', ')}`,
+        // A claim is of a row that is about to be sent, and of no other.
+        ...(transition === 'claim' ? [] : ['REMOVE claimedBy, claimedUntil']),
+      ].join(' '),
       ExpressionAttributeNames: { '#state': 'state' },
       ExpressionAttributeValues: {
-        ':from': string(from),
+        ':failed': string('failed'),
         ':to': string(to),
-        ...Object.fromEntries(Object.entries(values).map(([name, value]) => [`:${name}`, value])),
+        ...change.given,
+        ...Object.fromEntries(set.map(([name, value]) => [`:${name}`, value])),
       },
     });
     try {
       await this.#client.send(command);
-      return to;
+      return { isOurs: true, state: to };
     } catch (error) {
+      if (!(error instanceof ConditionalCheckFailedException)) throw storeError(error, `Writing ${this.#table}`);
       // Somebody was faster; or we were, and the answer to that was lost and the client tried again.
-      if (error instanceof ConditionalCheckFailedException) return this.#stateOf(key);
-      throw storeError(error, `Writing ${this.#table}`);
+      const item = await this.#read(key);
+      const state = failureStateOf(item);
+      return { isOurs: state === to && change.isOurs(item), state };
     }
   }
 
-  async #stateOf(key: FailureKey): Promise<FailureState> {
+  async #read(key: FailureKey): Promise<Item> {
     const command = new GetItemCommand({ TableName: this.#table, Key: itemKey(key), ConsistentRead: true });
     const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
       throw storeError(error, `Reading ${this.#table}`);
     });
-    return failureStateOf(item ?? {});
+    return item ?? {};
   }
 }
 

@@ -200,9 +200,12 @@ export class Failures {
   }
 }
 
+/** Stands in a body where a private key was. */
+export const privateKeyMark = '[a private key]';
+
 /** A sender who sends its private key by mistake has lost it to SQS; it need not be kept here for years, too. */
 const withoutPrivateKeys = (body: string): string =>
-  body.replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)/gs, '[a private key]');
+  body.replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)/gs, privateKeyMark);
 
 function readFailure(failureClass: FailureClass, item: Item): Failure {
   return {

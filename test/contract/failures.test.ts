@@ -3,7 +3,7 @@ import { type DynamoDBClient, GetItemCommand, QueryCommand, UpdateItemCommand } 
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { MintmarkError } from '../../shared/errors.ts';
-import { type Redrive, redrive } from '../../shared/failures/redrive.ts';
+import { claimLasts, type Redrive, redrive } from '../../shared/failures/redrive.ts';
 import type { QueuedRequest } from '../../shared/issuance/outcome.ts';
 import { type FailureRecord, FailureRecords } from '../../shared/ledger/failure-records.ts';
 import { FailureStates } from '../../shared/ledger/failure-states.ts';
@@ -92,7 +92,8 @@ async function redriveAll(
     sqs,
     states = newStates(),
     batchSize = 10,
-  }: { sqs: RedriveQueue['client']; states?: FailureStates; batchSize?: number },
+    runId = randomUUID(),
+  }: { sqs: RedriveQueue['client']; states?: FailureStates; batchSize?: number; runId?: string },
 ): Promise<Redrive[]> {
   const ends: Redrive[] = [];
   const options = {
@@ -101,6 +102,7 @@ async function redriveAll(
     states,
     pace: async () => {},
     batchSize,
+    runId,
     before: now + 1,
     until: new AbortController().signal,
     now: () => now,
@@ -230,9 +232,17 @@ describe('a failure', () => {
   it('is failed, then redriven or dismissed, and nothing after that', async () => {
     const [one, two, three] = [await newFailure(), await newFailure(), await newFailure()];
     expect(one.state).toBe('failed');
-    expect(await newStates().markRedriven(one, 'as-this', now + 5)).toBe('redriven');
-    expect(await newStates().dismiss(one, 'too late', now + 6)).toBe('redriven');
-    expect(await newStates().markRedriven(one, 'as-that', now + 7)).toBe('redriven');
+    const ours = (state: string) => ({ isOurs: true, state });
+    const theirs = (state: string) => ({ isOurs: false, state });
+    const claim = { by: 'run', until: now + claimLasts };
+    expect(await newStates().markRedriven(one, 'run', 'as-this', now)).toEqual(theirs('failed'));
+    expect(await newStates().claim(one, claim, now)).toEqual(ours('failed'));
+    expect(await newStates().markRedriven(one, 'run', 'as-this', now + 5)).toEqual(ours('redriven'));
+    // The client says it again where the reply was lost.
+    expect(await newStates().markRedriven(one, 'run', 'as-this', now + 5)).toEqual(ours('redriven'));
+    expect(await newStates().claim(one, claim, now)).toEqual(theirs('redriven'));
+    expect(await newStates().dismiss(one, 'too late', now + 6)).toEqual(theirs('redriven'));
+    expect(await newStates().markRedriven(one, 'run', 'as-that', now + 7)).toEqual(theirs('redriven'));
     expect(await rowOf(one.messageId)).toEqual({
       ...one,
       state: 'redriven',
@@ -240,9 +250,10 @@ describe('a failure', () => {
       redrivenAs: 'as-this',
     });
 
-    expect(await newStates().dismiss(two, 'device scrapped', now + 5)).toBe('dismissed');
-    expect(await newStates().dismiss(two, 'another reason', now + 6)).toBe('dismissed');
-    expect(await newStates().markRedriven(two, 'as-this', now + 7)).toBe('dismissed');
+    expect(await newStates().dismiss(two, 'device scrapped', now + 5)).toEqual(ours('dismissed'));
+    expect(await newStates().dismiss(two, 'device scrapped', now + 5)).toEqual(ours('dismissed'));
+    expect(await newStates().dismiss(two, 'another reason', now + 6)).toEqual(theirs('dismissed'));
+    expect(await newStates().claim(two, claim, now + 7)).toEqual(theirs('dismissed'));
     expect(await rowOf(two.messageId)).toEqual({
       ...two,
       state: 'dismissed',
@@ -250,6 +261,30 @@ describe('a failure', () => {
       dismissReason: 'device scrapped',
     });
     expect(await rowOf(three.messageId)).toEqual(three);
+  });
+
+  it("that a run has claimed is no other's until the claim ends", async () => {
+    const failure = await newFailure();
+    const until = now + claimLasts;
+    const states = newStates();
+    expect(await states.claim(failure, { by: 'one', until }, now)).toMatchObject({ isOurs: true });
+    expect(await states.claim(failure, { by: 'one', until }, now)).toMatchObject({ isOurs: true });
+    expect(await requireRow(failure.messageId)).toMatchObject({
+      state: 'failed',
+      claimedBy: 'one',
+      claimedUntil: until,
+    });
+    expect(await states.claim(failure, { by: 'two', until }, until)).toEqual({ isOurs: false, state: 'failed' });
+    expect(await states.dismiss(failure, 'x', until)).toEqual({ isOurs: false, state: 'failed' });
+    await states.release(failure, 'two');
+    expect(await requireRow(failure.messageId)).toMatchObject({ claimedBy: 'one' });
+
+    // The one that died is taken over, and has no more to say if it has not.
+    expect(await states.claim(failure, { by: 'two', until: until + 2 }, until + 1)).toMatchObject({ isOurs: true });
+    expect(await states.markRedriven(failure, 'one', 'late', until + 1)).toEqual({ isOurs: false, state: 'failed' });
+    await states.release(failure, 'two');
+    expect(await requireRow(failure.messageId)).toEqual(failure);
+    expect(await states.dismiss(failure, 'x', now)).toMatchObject({ isOurs: true });
   });
 
   it('that was recorded before there were states is failed', async () => {
@@ -263,7 +298,7 @@ describe('a failure', () => {
     });
     await store.client.send(strip);
     expect(await requireRow(messageId)).toEqual(failure);
-    expect(await newStates().dismiss(failure, 'old', now)).toBe('dismissed');
+    expect(await newStates().dismiss(failure, 'old', now)).toEqual({ isOurs: true, state: 'dismissed' });
   });
 
   it('that is not there becomes none by being marked', async () => {
@@ -335,6 +370,49 @@ describe('redrive', () => {
     expect(redriveQueue.sent).toEqual([]);
   });
 
+  it('by two at once: each message is sent once, by whoever claimed its row', async () => {
+    const failures = await Promise.all(Array.from({ length: 60 }, () => newFailure()));
+    const redriveQueue = new RedriveQueue();
+    const messageIds = failures.map(({ messageId }) => messageId);
+    const runs = await Promise.all([1, 2].map(() => redriveAll(messageIds, { sqs: redriveQueue.client })));
+    expect(redriveQueue.sent).toHaveLength(60);
+    expect(new Set(redriveQueue.sent.map(({ entry }) => entry.MessageBody)).size).toBe(60);
+    const kinds = runs.flat().map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'redriven')).toHaveLength(60);
+    expect(kinds.filter((kind) => kind === 'overtaken')).toHaveLength(60);
+    for (const messageId of messageIds) expect((await requireRow(messageId)).state).toBe('redriven');
+  });
+
+  it('lets go of what SQS did not take, or of all where it did not answer: the same command goes on at once', async () => {
+    const failures = [await newFailure(), await newFailure()];
+    const messageIds = failures.map(({ messageId }) => messageId);
+    const unreachable = new RedriveQueue();
+    unreachable.client.send = () => Promise.reject(Object.assign(new Error('no answer'), { name: 'TimeoutError' }));
+    await expect(redriveAll(messageIds, { sqs: unreachable.client })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    const refusing = new RedriveQueue();
+    refusing.refuses = ({ MessageBody: body }) => body === failures[0]?.body;
+    const ends = await redriveAll(messageIds, { sqs: refusing.client });
+    expect(ends.map(({ kind }) => kind).toSorted()).toEqual(['redriven', 'refused']);
+    const again = await redriveAll(messageIds, { sqs: new RedriveQueue().client });
+    expect(again.map(({ kind }) => kind).toSorted()).toEqual(['left', 'redriven']);
+  });
+
+  it('says what it sent although its claim had ended, and another run has the row', async () => {
+    const failure = await newFailure();
+    const redriveQueue = new RedriveQueue();
+    const { client } = redriveQueue;
+    const slow = new RedriveQueue().newClient();
+    slow.send = (async (command: object) => {
+      now += claimLasts + 1;
+      await newStates().claim(failure, { by: 'another', until: now + claimLasts }, now);
+      return client.send(command as never);
+    }) as typeof slow.send;
+    const ends = await redriveAll([failure.messageId], { sqs: slow });
+    expect(ends).toMatchObject([{ kind: 'overtaken', state: 'failed', messageId: redriveQueue.sent[0]?.messageId }]);
+  });
+
   it('never sends what was dismissed, has not its whole message, or is new', async () => {
     const dismissed = await newFailure();
     await newStates().dismiss(dismissed, 'x', now);
@@ -389,6 +467,7 @@ describe('redrive', () => {
         if (redriveQueue.sent.length === 4) stop.abort();
       },
       batchSize: 2,
+      runId: 'run',
       before: now + 1,
       until: stop.signal,
       now: () => now,
@@ -449,8 +528,8 @@ describe('a crash at any call', () => {
     return items.map(({ certificate }) => Buffer.from(certificate?.B ?? []).toString('hex'));
   }
 
-  /** Two batches: send, 2 marks, send, 1 mark. */
-  const calls = 5;
+  /** Two batches: 2 claims, send, 2 marks; 1 claim, send, 1 mark. */
+  const calls = 8;
 
   it('of a redrive: there are as many as are tried below', async () => {
     const requests = await givenUp(3);
@@ -480,6 +559,8 @@ describe('a crash at any call', () => {
           const { state } = await requireRow(message.messageId);
           expect(state === 'failed' || isSent(message.body)).toBe(true);
         }
+        // What it had claimed is left to it for so long.
+        now += claimLasts + 1;
 
         await redriveAll(messageIds, { sqs: redriveQueue.client, batchSize: 2 });
         for (const { message } of requests) {
@@ -506,6 +587,8 @@ describe('a crash at any call', () => {
   it.each(faults)('of a worker that gives a redriven message up (%s) leaves its row or its message', async (fault) => {
     let died = 0;
     for (let call = 1; ; call++) {
+      // All of them on one day, however many calls there are.
+      now = start;
       const { message: first } = await newMessage();
       const failure = await newFailure({ body: first.body });
       const redriveQueue = new RedriveQueue();

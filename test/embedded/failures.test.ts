@@ -91,11 +91,14 @@ describe('failures redrive', () => {
 
     expect(await mintmark('redrive', messageId)).toMatchObject({
       code: 0,
-      value: { redriven: [], left: { redriven: 1 } },
+      value: { redriven: [], left: { redriven: 1 }, open: 0 },
     });
     expect(await mintmark('dismiss', messageId, '--reason', 'late')).toMatchObject({
-      code: 1,
-      value: { failures: [{ messageId, state: 'redriven' }] },
+      code: 0,
+      value: { failures: [], left: { redriven: 1 } },
+    });
+    expect(await mintmark('show', messageId)).toMatchObject({
+      value: { failure: { state: 'redriven' }, outcomes: [{ status: 'issued', serialNumber: expect.any(String) }] },
     });
   });
 
@@ -116,9 +119,39 @@ describe('failures redrive', () => {
     });
     expect(await cloud.row(request)).toBeUndefined();
 
-    expect(await mintmark('dismiss', second?.messageId ?? '', '--reason', 'not ours')).toMatchObject({ code: 0 });
-    expect(await mintmark('redrive', second?.messageId ?? '')).toMatchObject({
+    expect(await mintmark('show', messageId)).toMatchObject({
+      value: { outcomes: [{ messageId: second?.messageId, status: 'failed', code: 'SENDER_NOT_ALLOWED' }] },
+    });
+
+    const other = ['--class', 'crashed', '--class', 'bug'];
+    expect(await mintmark('redrive', second?.messageId ?? '', ...other)).toMatchObject({
       code: 1,
+      value: { redriven: [], unknown: [], leftOut: [expect.stringContaining('is of the class unauthorised')] },
+    });
+    // Its device is what the message says.
+    const named = ['--device', request.deviceId, '--sender', 'STRANGER', '--state', 'failed', '--state', 'dismissed'];
+    expect(await mintmark('list', ...named)).toMatchObject({
+      value: {
+        failures: [{ messageId: second?.messageId, statedDeviceId: request.deviceId }],
+        totals: [{ class: 'unauthorised', code: 'SENDER_NOT_ALLOWED', count: 1 }],
+        total: 1,
+      },
+    });
+    const ofTheDevice = ['--code', 'sender_not_allowed', '--device', request.deviceId, '--reason', 'not ours'];
+    expect(await mintmark('dismiss', ...ofTheDevice, '--dry-run')).toMatchObject({
+      code: 0,
+      value: { messageIds: [second?.messageId], byCode: [{ count: 1 }], failures: [] },
+    });
+    expect(await mintmark('dismiss', ...ofTheDevice)).toMatchObject({
+      code: 0,
+      value: { failures: [{ messageId: second?.messageId, state: 'dismissed' }] },
+    });
+    expect(await mintmark('dismiss', second?.messageId ?? '', '--reason', 'another')).toMatchObject({
+      code: 0,
+      value: { failures: [], left: { dismissed: 1 } },
+    });
+    expect(await mintmark('redrive', second?.messageId ?? '')).toMatchObject({
+      code: 0,
       value: { left: { dismissed: 1 } },
     });
     expect(await mintmark('show', second?.messageId ?? '')).toMatchObject({
@@ -172,7 +205,8 @@ describe('failures redrive', () => {
     ['nothing that says which', ['redrive']],
     ['a rate of none', ['redrive', 'x', '--rate', '0']],
     ['no reason', ['dismiss', 'x']],
-    ['no ids', ['dismiss', '--reason', 'x']],
+    ['nothing that says which, to dismiss', ['dismiss', '--reason', 'x']],
+    ['a code that is none', ['list', '--code', 'NOPE']],
   ])('%s is wrong use', async (_, args) => {
     expect((await mintmark(...args)).code).toBe(2);
   });

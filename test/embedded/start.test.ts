@@ -79,6 +79,7 @@ describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
       'long.csr': Buffer.alloc(100_000, 'A'),
       // Six bytes of JSON for each of its own: more than a message holds, though the file is small enough.
       'control.pem': Buffer.from(`-----BEGIN ${'\u0001'.repeat(250_000)}`),
+      'good.key': openssl(['genpkey', '-algorithm', 'ed25519']).toString(),
     });
     mkdirSync(join(csr, 'folder.csr'));
     symlinkSync(join(csr, 'nowhere'), join(csr, 'dangling.csr'));
@@ -88,7 +89,9 @@ describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
     const started = folder.start('--csr', csr, '--out', out, '--exit');
     expect(await started.exited).toEqual(exited(0));
     expect(started.errors).toBe('');
-    expect(started.output).toContain('24/24 answered');
+    expect(started.output).toContain('25/25 answered');
+    expect(started.output).toMatch(/^good\.key +good +not-sent +CSR_NOT_DECODABLE$/m);
+    expect(started.output).toMatch(/10 issued and verified, 9 rejected, 6 not sent/);
 
     const results = JSON.parse(readFileSync(join(out, 'results.json'), 'utf8')) as Record<string, string>[];
     const files = readdirSync(csr).filter((name) => name !== 'folder.csr');
@@ -96,7 +99,7 @@ describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
     expect(new Set(results.map(({ requestId }) => requestId)).size).toBe(results.length);
     for (const result of results) {
       expect(result.deviceId).toBe(/^(?<stem>.+?)(\.[^.]*)?$/.exec(result.file ?? '')?.groups?.stem);
-      if (result.status === 'rejected') expect(result.detail).toMatch(/^\S.*\.$/);
+      if (result.status !== 'issued') expect(result.detail).toMatch(/^\S.*\.$/);
       else expect(result.serialNumber).toMatch(/^[0-9a-f]{32}$/);
     }
     expect(Object.fromEntries(results.map(({ file, code, status }) => [file, code ?? status]))).toEqual({
@@ -124,7 +127,10 @@ describe.skipIf(!hasProc)(`node local/start.ts${orNoProc}`, () => {
       'dangling.csr': 'CSR_NOT_DECODABLE',
       'loop.csr': 'CSR_NOT_DECODABLE',
       'pipe.csr': 'CSR_NOT_DECODABLE',
+      'good.key': 'CSR_NOT_DECODABLE',
     });
+    const notSent = results.filter(({ status }) => status === 'not-sent').map(({ file }) => file);
+    expect(notSent.toSorted()).toEqual(['control.pem', 'dangling.csr', 'good.key', 'huge.csr', 'loop.csr', 'pipe.csr']);
 
     const certificates = {
       'good.csr': 'good.pem',

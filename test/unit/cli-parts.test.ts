@@ -1,4 +1,5 @@
 import { PassThrough } from 'node:stream';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { command as health } from '../../cli/commands/health.ts';
@@ -302,12 +303,15 @@ describe('what is written', () => {
 });
 
 describe('health', () => {
+  /** AWS's own paginators take AWS's own clients. */
+  const withoutIssuers = () =>
+    Object.assign(new DynamoDBClient({ region: 'eu-west-1' }), { send: () => Promise.resolve({ Items: [] }) });
   const look = (answer: { readonly FunctionError?: string; readonly payload?: unknown; readonly text?: string }) => {
     const { payload, text = JSON.stringify(payload), ...rest } = answer;
     const send = () => Promise.resolve({ ...rest, Payload: Buffer.from(text) });
     const session = {
       target: () => targetOf({ stage: 'test' }, {}),
-      clients: { lambda: () => Promise.resolve({ send }) },
+      clients: { lambda: () => Promise.resolve({ send }), dynamoDB: () => Promise.resolve(withoutIssuers()) },
       interrupted: new AbortController().signal,
     } as unknown as Session;
     return health.run(session, {}, []);

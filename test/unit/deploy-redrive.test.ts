@@ -2,14 +2,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   ConditionalCheckFailedException,
-  type DynamoDBClient,
+  DynamoDBClient,
   GetItemCommand,
+  type ScanCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
 import { FailureStates } from '../../shared/ledger/failure-states.ts';
+import { readIssuerCertificates } from '../../shared/ledger/issuer-certificates.ts';
 import { holds, statementsIn } from '../support/iam-policy.ts';
 
 const deploy = join(project, 'deploy');
@@ -30,14 +32,16 @@ describe('the RedrivePolicy', () => {
     };
     const states = new FailureStates({ send } as unknown as DynamoDBClient, 'failures');
     const key = { classDay: 'bug#2026-11-22', messageId: 'message' };
-    await states.markRedriven(key, 'another', 0);
+    await states.claim(key, { by: 'run', until: 1 }, 0);
+    await states.release(key, 'run');
+    await states.markRedriven(key, 'run', 'another', 0);
     await states.dismiss(key, 'reason', 0);
     return commands;
   }
 
   it('lets what became of a failure be written, and nothing else of it', async () => {
     const updates = (await marking()).filter((command) => command instanceof UpdateItemCommand);
-    expect(updates).toHaveLength(2);
+    expect(updates).toHaveLength(4);
     const written = updates.flatMap(({ input }) => {
       const { Key, UpdateExpression = '', ExpressionAttributeNames: names = {} } = input;
       const targets = [...UpdateExpression.matchAll(/([#\w]+) = /g)].map(([, name = '']) => names[name] ?? name);
@@ -48,15 +52,37 @@ describe('the RedrivePolicy', () => {
     expect(allowed?.['dynamodb:Attributes'].toSorted()).toEqual([...new Set(written)].toSorted());
   });
 
-  it('lets it read, mark and send, and no more', () => {
+  it('lets it read, mark and send, see whether a signer is paused, and no more', () => {
     expect(granted('dynamodb')).toEqual([
       'dynamodb:BatchGetItem',
       'dynamodb:GetItem',
+      'dynamodb:GetItem',
       'dynamodb:Query',
+      'dynamodb:Scan',
       'dynamodb:UpdateItem',
     ]);
     expect(granted('sqs')).toEqual(['sqs:GetQueueUrl', 'sqs:SendMessage']);
-    expect(policy.flatMap(({ Action }) => Action)).toHaveLength(6);
+    expect(policy.flatMap(({ Action }) => Action)).toHaveLength(8);
+  });
+
+  it('shows of the issuers what is asked for, and of other rows the breakers alone', async () => {
+    const asked: string[] = [];
+    const client = Object.assign(new DynamoDBClient({ region: 'eu-west-1' }), {
+      send: async ({ input }: ScanCommand) => {
+        asked.push(...Object.values(input.ExpressionAttributeNames ?? {}));
+        return { Items: [] };
+      },
+    });
+    await readIssuerCertificates(client, 'issuers');
+    const conditionOf = (statements: typeof policy, sid: string) =>
+      statements.find(({ Sid }) => Sid === sid)?.Condition;
+    expect(conditionOf(policy, 'SeeWhichIssuers')).toEqual({
+      'ForAllValues:StringEquals': { 'dynamodb:Attributes': asked },
+      StringEquals: { 'dynamodb:Select': 'SPECIFIC_ATTRIBUTES' },
+    });
+    const ofOperators = conditionOf(statementsIn(read('roles.yml')), 'ChangeBreakers');
+    expect(ofOperators).toBeDefined();
+    expect(conditionOf(policy, 'SeeBreakers')).toEqual(ofOperators);
   });
 });
 

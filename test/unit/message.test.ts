@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { maximumMessageBytes, readMessage } from '../../shared/issuance/message.ts';
+import { maximumMessageBytes, readMessage, statedIds } from '../../shared/issuance/message.ts';
 import { refusalOf } from '../fixtures/csr/refusal.ts';
 
 const good = { version: 1, requestId: 'request-1', deviceId: 'device-1', profile: 'device-tls', csr: 'MIIB' };
@@ -45,7 +45,7 @@ describe('readMessage', () => {
     (field) => {
       const { code, message } = refused(body({ [field]: undefined }));
       expect(code).toBe('MESSAGE_INVALID');
-      expect(message).toContain(`${field}: `);
+      expect(message).toBe(`The message is not as documented: ${field} is missing.`);
     },
   );
 
@@ -76,7 +76,7 @@ describe('readMessage', () => {
     for (const value of wrong) {
       const { code, message } = refused(body({ [field]: value }));
       expect(code, String(value)).toBe('MESSAGE_INVALID');
-      expect(message).toContain(`${field}: `);
+      expect(message).toContain(`${field} must be `);
     }
   });
 
@@ -117,5 +117,35 @@ describe('readMessage', () => {
     );
     expect(refused(body().replace('{', '{"line\\nbreak\\u0000\\ud800\\u001b[31m":1,')).code).toBe('MESSAGE_INVALID');
     expect(refused(long).message).toBe('The message body is not JSON.');
+  });
+});
+
+it.each([
+  ['not an object', [], 'it must be an object'],
+  ['an unknown field', { ...good, Csr: 'x' }, 'it has no field "Csr"'],
+  ['two unknown fields', { ...good, a: 1, b: 2 }, 'it has no fields "a", "b"'],
+  ['a CSR that is none', { ...good, csr: 7 }, 'csr must be text'],
+  [
+    'an id with a slash',
+    { ...good, deviceId: 'd/d', csr: undefined },
+    'deviceId must be 1 to 64 of A-Z a-z 0-9 . _ : -, first a letter or digit; csr is missing',
+  ],
+])('says what is wrong in words of its own: %s', (_, message, problem) => {
+  expect(refused(JSON.stringify(message)).message).toBe(`The message is not as documented: ${problem}.`);
+});
+
+describe('statedIds', () => {
+  it.each([
+    ['of a good message', body(), { deviceId: 'device-1', requestId: 'request-1' }],
+    [
+      'of one that is refused otherwise',
+      body({ csr: undefined, version: 2 }),
+      { deviceId: 'device-1', requestId: 'request-1' },
+    ],
+    ['that are none', body({ deviceId: 'd/d', requestId: 7 }), {}],
+    ['of no object', '[{"deviceId":"d"}]', {}],
+    ['of no JSON', '{"deviceId":"d"', {}],
+  ])('%s', (_, text, ids) => {
+    expect(statedIds(text)).toEqual(ids);
   });
 });
