@@ -1,4 +1,4 @@
-import { deliveryTime, history, type Period, periodOf } from '../shared/audit/index.ts';
+import { countsHistory, deliveryTime, history, type Period, periodOf } from '../shared/audit/index.ts';
 import { UsageError } from './errors.ts';
 import { shortTime } from './json.ts';
 
@@ -7,7 +7,7 @@ const defaultLength = 24 * 60 * 60_000;
 
 /**
  * The time that --since and --until mean.
- * @throws UsageError for what is to come, no time at all, or beyond what CloudTrail has
+ * @throws UsageError for what is to come, or no time at all
  */
 export function auditPeriodOf(
   { since, until }: { readonly since?: number | undefined; readonly until?: number | undefined },
@@ -19,17 +19,40 @@ export function auditPeriodOf(
   if (isToCome !== undefined) {
     throw new UsageError(`${shortTime(isToCome)} is not yet.`, `Now it is ${shortTime(now)}.`);
   }
-  if (begin >= end) {
+  const period = periodOf(begin, until, now);
+  if (begin >= end || period.from >= period.to) {
     const message = `From ${shortTime(begin)} until ${shortTime(end)} there is no time.`;
     const cure =
       'Give --since the earlier time; without --until it ends 15 minutes ago, for what CloudTrail is late with.';
     throw new UsageError(message, cure);
   }
-  if (begin < now - history) {
+  return period;
+}
+
+/**
+ * What there is to compare rows with goes back so far: of keys in KMS CloudTrail's events, of keys in CloudHSM the
+ * functions' counts alone.
+ * @param keys those that are looked at
+ * @throws UsageError for what is beyond
+ */
+export function checkHistory(
+  { from }: Pick<Period, 'from'>,
+  keys: readonly { readonly isInKms: boolean }[],
+  now: number,
+): void {
+  if (from < now - history && keys.some(({ isInKms }) => isInKms)) {
+    const cure = keys.every(({ isInKms }) => isInKms)
+      ? "Look at later days; what was before is in a trail's bucket, if there is one."
+      : "Look at later days, or with --issuer at one whose key is in CloudHSM; what was before is in a trail's bucket, if there is one.";
     throw new UsageError(
-      `${shortTime(begin)} is more than 90 days ago, and CloudTrail's event history has no more than that.`,
-      "Look at later days; what was before is in a trail's bucket, if there is one.",
+      `${shortTime(from)} is more than 90 days ago, and CloudTrail's event history of keys in KMS has no more than that.`,
+      cure,
     );
   }
-  return periodOf(begin, end, now);
+  if (from < now - countsHistory) {
+    throw new UsageError(
+      `${shortTime(from)} is more than 455 days ago, and CloudWatch has no longer what the functions counted.`,
+      'Look at later days.',
+    );
+  }
 }

@@ -23,7 +23,7 @@ import { paceOf } from '../../shared/failures/index.ts';
 import { IssuanceRecords, type IssuerCertificates, readIssuerCertificates } from '../../shared/ledger/index.ts';
 import { isAwsKmsUri, parseAwsKmsUri } from '../../shared/signer/index.ts';
 import { table } from '../../shared/terminal/index.ts';
-import { auditPeriodOf } from '../audit-period.ts';
+import { auditPeriodOf, checkHistory } from '../audit-period.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
 import { interruptible } from '../interruptible.ts';
@@ -44,6 +44,8 @@ interface AuditedRow {
   readonly keyId: string | undefined;
   readonly counted: Counted;
   readonly issued: Issued;
+  /** Certificates that were found to be of the key, of whatever time. */
+  readonly verified: number;
 }
 
 /** A key that is looked at. */
@@ -74,9 +76,9 @@ export const command = defineCommand<Options>({
     'counted; and the certificates in the issuance table, all of which is read. CloudTrail says who signed, with which key',
     'and when, and not what. For a key in CloudHSM there is no such record at AWS, and the other two are compared. Each',
     "certificate in the table, of whatever time, is verified with its issuer's public key. A day unless --since says",
-    "otherwise, until 15 minutes ago; CloudTrail's history goes back 90 days, and is read at fifty signatures in half a",
-    'second. Exit code 1 when something is critical: a caller that is none of the functions, more signatures than requests',
-    'explain, more certificates than signatures, or a row that no function of ours can have written.',
+    "otherwise, until 15 minutes ago; of a key in KMS it can begin 90 days ago, as CloudTrail's history does, which is read",
+    'at fifty signatures in half a second; of a key in CloudHSM 455 days ago, as CloudWatch has what was counted. Exit code 1 when something is critical: a caller that is none of the functions, more signatures than they asked',
+    'for, more certificates than signatures, or a row that no function of ours can have written.',
   ],
   declare: (command) =>
     command
@@ -90,11 +92,14 @@ export const command = defineCommand<Options>({
   run: async (session, options) => {
     const now = session.now();
     const period = auditPeriodOf(options, now);
-    if (period.to > now - deliveryTime) {
-      session.note('CloudTrail and CloudWatch may not have everything of the last 15 minutes yet.');
-    }
     const issuers = await readIssuers(session);
-    const audited = await audit(session, issuers, keysMeant(issuers, options.issuer), period, now);
+    const keys = keysMeant(issuers, options.issuer);
+    checkHistory(period, keys, now);
+    if (period.to > now - deliveryTime) {
+      const late = keys.some(({ isInKms }) => isInKms) ? 'CloudTrail and CloudWatch' : 'CloudWatch';
+      session.note(`${late} may not have everything of the last 15 minutes yet.`);
+    }
+    const audited = await audit(session, issuers, keys, period, now);
     const findings = [...audited.keys.flatMap((one) => one.findings), ...audited.findings];
     const critical = findings.filter(({ severity }) => severity === 'critical').length;
     const { stage } = session.target();
@@ -158,19 +163,24 @@ async function audit(
   const signing = inKms.length === 0 ? [] : await rolesThatSign(session);
   const counted = await readCounted(cloudWatch, session.target().stage, issuerIds, period, signal);
   const known = all.map(({ issuerId }) => issuerId);
-  const issued = await readRows(session, new IssuedRows(audited, known, period, now));
+  const issued = new IssuedRows(audited, known, period, now);
+  const rows = await readRows(session, issued);
   const callers = await callersOf(session, inKms, signing, period);
   return {
     keys: keys.map((key): Audited => {
-      const rows = key.issuers.map(({ issuerId, keyId }) => ({
-        issuerId,
-        keyId,
-        counted: counted.get(issuerId) ?? { made: 0, repeated: 0 },
-        issued: issued.of(issuerId),
-      }));
+      const ofKey = key.issuers.map(({ issuerId, keyId }): AuditedRow => {
+        const ofIssuer = issued.of(issuerId);
+        return {
+          issuerId,
+          keyId,
+          counted: counted.get(issuerId) ?? { requested: 0, made: 0, repeated: 0 },
+          issued: ofIssuer,
+          verified: (rows.get(issuerId) ?? 0) - ofIssuer.notVerified.count,
+        };
+      });
       const { isMultiRegion } = key;
       const calling = key.isInKms ? callers.of(key.name) : undefined;
-      return { rows, callers: calling, findings: compare({ issuers: rows, callers: calling, isMultiRegion }) };
+      return { rows: ofKey, callers: calling, findings: compare({ issuers: ofKey, callers: calling, isMultiRegion }) };
     }),
     findings: issuersUnknown(issued.ofNobody),
     signing,
@@ -217,16 +227,20 @@ async function callersOf(
   return counts;
 }
 
-async function readRows(session: Session, issued: IssuedRows): Promise<IssuedRows> {
+/** @returns how many rows were issued by each issuer */
+async function readRows(session: Session, issued: IssuedRows): Promise<ReadonlyMap<string, number>> {
   const records = new IssuanceRecords(await session.clients.dynamoDB(), session.target().tables.issuance);
   const progress = new RunningCount(session, 'rows read');
+  const byIssuer = new Map<string, number>();
   // No index is by the time of issuance.
   for await (const { record } of interruptible(records.find({ by: 'nothing' }), session.interrupted)) {
     issued.add(record);
+    const { state, issuerId = '' } = record;
+    if (state === 'issued') byIssuer.set(issuerId, (byIssuer.get(issuerId) ?? 0) + 1);
     progress.add(1);
   }
   progress.end();
-  return issued;
+  return byIssuer;
 }
 
 /** Tells on stderr how far it is where nobody knows how far it goes: each thousand, and the end. */
@@ -256,7 +270,7 @@ class RunningCount {
  * what was found is of the key: of several issuers that have it, the first has what was found.
  */
 const auditedJson = ({ rows, callers, findings }: Audited) =>
-  rows.map(({ issuerId, keyId, counted, issued }, index) => ({
+  rows.map(({ issuerId, keyId, counted, issued, verified }, index) => ({
     issuerId,
     keyId: keyId ?? null,
     sameKey: rows.map(({ issuerId: of }) => of).filter((of) => of !== issuerId),
@@ -269,10 +283,12 @@ const auditedJson = ({ rows, callers, findings }: Audited) =>
         signed,
         refused,
       })) ?? null,
+    requested: counted.requested,
     counted: counted.made,
     repeated: counted.repeated,
     issued: issued.certificates,
     unfinished: issued.unfinished,
+    verified,
     notVerified: issued.notVerified.count,
     notDated: issued.notDated.count,
     findings: index === 0 ? findings : [],
@@ -289,11 +305,12 @@ function linesOf({ rows, callers, findings }: Audited): string[] {
   const signed = callers === undefined ? 'unknown' : String(signedOf(callers));
   return [
     ...table(
-      ['ISSUER', 'KEY', 'SIGNED', 'COUNTED', 'REPEATED', 'ISSUED', 'UNFINISHED'],
+      ['ISSUER', 'KEY', 'SIGNED', 'REQUESTED', 'COUNTED', 'REPEATED', 'ISSUED', 'UNFINISHED'],
       rows.map(({ issuerId, keyId, counted, issued }) => [
         issuerId,
         keyId ?? 'CloudHSM',
         signed,
+        String(counted.requested),
         String(counted.made),
         String(counted.repeated),
         String(issued.certificates),
@@ -303,10 +320,19 @@ function linesOf({ rows, callers, findings }: Audited): string[] {
     '',
     ...(rows.length === 1 ? [] : [`${names} have one key: SIGNED is of them together.`, '']),
     ...(calling.length === 0 ? [] : [...table(['CALLER', 'IS', 'SIGNED', 'REFUSED'], calling), '']),
+    `${names}: ${verifiedOf(rows)}`,
     ...(callers === undefined ? [`${names}: ${notRecorded}`] : []),
     ...findings.map((finding) => lineOf(finding, names)),
-    ...(callers === undefined || findings.length > 0 ? [''] : []),
+    '',
   ];
+}
+
+function verifiedOf(rows: readonly AuditedRow[]): string {
+  const verified = rows.reduce((sum, row) => sum + row.verified, 0);
+  const all = rows.reduce((sum, row) => sum + row.verified + row.issued.notVerified.count, 0);
+  if (all === 0) return 'there is no certificate to verify.';
+  const which = all === 1 ? 'of 1 certificate in the table' : `of ${all} certificates in the table, of whatever time,`;
+  return `${which} ${verified} ${verified === 1 ? 'was' : 'were'} verified with the CA key's public half.`;
 }
 
 const lineOf = ({ severity, code, sentence }: Finding, names?: string): string =>

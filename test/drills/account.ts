@@ -5,6 +5,7 @@ import { stage } from '../../local/local-cloud.ts';
 import { type RecordedSignature, readRecord } from '../../local/pkcs11-shim/record.ts';
 import { canaryText } from '../../shared/cluster/canary-signer.ts';
 import type { RequestKey } from '../../shared/ledger/index.ts';
+import { parsePkcs11Uri } from '../../shared/signer/pkcs11-uri.ts';
 import { type Audit, type AuditedRequest, audit, digestOfTbs, mustBeEmpty, tbsOf } from '../support/audit.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { FleetRequest } from './fleet.ts';
@@ -38,14 +39,26 @@ export interface RequestFigures {
   readonly repeatedSignatures: number;
 }
 
+/** Requests that are to be answered, and not with a certificate. */
+export interface Refused {
+  /** Those that their rows are to say are rejected. */
+  readonly rejected: readonly RequestKey[];
+  /** Those that are to have a row in `failures`, and none in the issuance table. */
+  readonly failed: readonly RequestKey[];
+}
+
+const nobody: Refused = { rejected: [], failed: [] };
+const nameOf = ({ deviceId, requestId }: RequestKey): string => `${deviceId}/${requestId}`;
+
 /**
- * After a drill: every signature, row and certificate accounted for. Everything asked for is expected to be issued: here
- * a request that was given up counts as lost.
+ * After a drill: every signature, row and certificate accounted for. Everything asked for is expected to be issued, but for
+ * `refused`: here a request that was given up counts as lost.
  */
 export async function accountFor(
   local: LocalCloud,
   requests: readonly FleetRequest[],
   deliveries: Deliveries,
+  refused = nobody,
 ): Promise<Account & { readonly figures: RequestFigures }> {
   const [issuance, revocations, issuers, failed] = await Promise.all(
     ['IssuanceTable', 'RevocationsTable', 'IssuersTable', 'FailuresTable'].map((logicalId) => scan(local, logicalId)),
@@ -56,7 +69,9 @@ export async function accountFor(
     signatures.filter(({ digest }) => !certified.has(digest)),
     (issuers ?? []).flatMap(({ clusterId }) => clusterId?.S ?? []),
   );
-  const failures = (failed ?? []).flatMap(requestOf);
+  const isToFail = new Set(refused.failed.map(nameOf));
+  const [expected, failures] = partition((failed ?? []).flatMap(requestOf), (request) => isToFail.has(nameOf(request)));
+  const states = new Map((issuance ?? []).map((item) => [`${item.deviceId?.S}/${item.requestId?.S}`, item.state?.S]));
   const found = audit({
     signatures: signatures.map(({ digest }) => digest),
     issuance: issuance ?? [],
@@ -77,7 +92,16 @@ export async function accountFor(
       ...requests.flatMap((request) =>
         deliveries.isAnnounced(request) ? [] : [`Never announced: ${request.deviceId}/${request.requestId}`],
       ),
-      ...failures.map(({ deviceId, requestId }) => `Given up: ${deviceId}/${requestId}`),
+      ...keyProblems(signatures, certified, canaries, issuers ?? []),
+      ...failures.map((request) => `Given up: ${nameOf(request)}`),
+      ...refused.rejected.flatMap((request) =>
+        states.get(nameOf(request)) === 'rejected' ? [] : [`Not rejected: ${nameOf(request)}`],
+      ),
+      ...refused.failed.flatMap((request) =>
+        expected.some((failure) => nameOf(failure) === nameOf(request)) && !states.has(nameOf(request))
+          ? []
+          : [`Not failed: ${nameOf(request)}`],
+      ),
       ...verifyCertificates(local, requests, deliveries.all),
     ],
     figures: {
@@ -91,6 +115,39 @@ export async function accountFor(
     },
   };
 }
+
+/**
+ * Each key signs what it is for, and nothing else. Pure.
+ * @param certified digests of TBSCertificates
+ * @param canaries digests of the canary's texts
+ * @param issuers every item of the issuers table
+ */
+export function keyProblems(
+  signatures: readonly Pick<RecordedSignature, 'digest' | 'keyLabel'>[],
+  certified: ReadonlySet<string>,
+  canaries: ReadonlySet<string>,
+  issuers: readonly Item[],
+): string[] {
+  const labels = Map.groupBy(
+    issuers.filter(({ signerUri }) => signerUri?.S?.startsWith('pkcs11:') === true),
+    ({ issuerId }) => (issuerId?.S?.startsWith('#canary#') === true ? 'canary' : 'issuer'),
+  );
+  const isOf = (kind: 'canary' | 'issuer', label: string) =>
+    labels.get(kind)?.some(({ signerUri }) => parsePkcs11Uri(signerUri?.S ?? '').object === label) === true;
+  return signatures.flatMap(({ digest, keyLabel }) => [
+    ...(canaries.has(digest) && !isOf('canary', keyLabel)
+      ? [`The key ${keyLabel} signed the canary's text ${digest}.`]
+      : []),
+    ...(certified.has(digest) && !isOf('issuer', keyLabel)
+      ? [`The key ${keyLabel} signed the certificate ${digest}.`]
+      : []),
+  ]);
+}
+
+const partition = <T>(all: readonly T[], is: (one: T) => boolean): [T[], T[]] => [
+  all.filter(is),
+  all.filter((one) => !is(one)),
+];
 
 async function scan(local: LocalCloud, logicalId: string): Promise<Item[]> {
   const items: Item[] = [];

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Conditions } from '../../local/embedded/cloud.ts';
 import { SeededRandom } from '../../local/embedded/seeded-random.ts';
 import { type LocalCloud, stage } from '../../local/local-cloud.ts';
 import { writeFaults } from '../../local/pkcs11-shim/faults.ts';
+import { failuresToOpen } from '../../shared/breaker/gate.ts';
 import { accountFor, type RequestFigures } from './account.ts';
 import { Deliveries } from './deliveries.ts';
 import { type DrillOptions, type DrillResult, withEmbeddedCloud } from './drill.ts';
-import { type FleetRequest, makeFleet, maximumBatch, sendAll } from './fleet.ts';
+import { type FleetRequest, makeFleet, makeRequests, maximumBatch, sendAll } from './fleet.ts';
 import {
   type Boundary,
   BoundaryKills,
@@ -21,12 +23,6 @@ import { type CallStep, callSteps } from './steps.ts';
 
 export interface CrashOptions extends DrillOptions {
   readonly requests: number;
-  /** How often at each boundary of a call. */
-  readonly each: number;
-  /** How often before, and after, a signature. */
-  readonly eachSignature: number;
-  /** How often at all boundaries of calls together, at most. */
-  readonly limit: number;
 }
 
 /** In the order in which `--json` has them. */
@@ -35,30 +31,64 @@ export interface CrashFigures extends RequestFigures {
   readonly kills: number;
 }
 
+/** How many kills so many requests can take, and whether that is enough to have been everywhere. */
+export interface KillPlan {
+  /** Of the boundaries of calls, from 0 to 1. */
+  readonly share: number;
+  /** How often at each of them. */
+  readonly each: number;
+  /** How often before, and after, a signature. */
+  readonly eachSignature: number;
+  /** How often at all boundaries of calls together, at most. */
+  readonly limit: number;
+  /** Whether a boundary without a kill is a problem, and not only named. */
+  readonly mustHitAll: boolean;
+}
+
+/** From so many requests on a drill must have killed at every boundary: on LocalStack there are two, of the signature. */
+const requestsForEveryBoundary = { embedded: 400, localstack: 100 } as const;
+
 /**
- * A drill with so many requests, and no limit, must have killed at every boundary. With fewer, all the kills would meet the
- * same few messages, and one that was delivered twenty times waits a quarter of an hour after its next error.
+ * With fewer requests there are fewer kills: all would meet the same few messages, and one that was delivered twenty times
+ * waits a quarter of an hour after its next error. Pure.
  */
-const requestsForEveryBoundary = 400;
+export function killPlan(cloud: keyof typeof requestsForEveryBoundary, requests: number): KillPlan {
+  const mustHitAll = requests >= requestsForEveryBoundary[cloud];
+  return {
+    // Or the first boundaries would have all the kills.
+    share: mustHitAll ? 1 : 0.25,
+    each: 2,
+    eachSignature: Math.min(cloud === 'embedded' ? 6 : 3, Math.ceil(requests / 20)),
+    limit: mustHitAll ? Infinity : Math.ceil(requests * 0.3),
+    mustHitAll,
+  };
+}
 
 /**
  * What a killed function leaves is delivered again soon, and nothing is given up however often that is. An attempt whose
  * process was killed some times, or whose signer was away meanwhile, has run out of time: so some are abandoned, and by the
- * issue function, since reconcile seldom looks.
+ * issue function, since reconcile seldom looks, and then is killed.
  */
 const parameters = {
   visibilityTimeout: '3',
   maxReceiveCount: '1000',
   giveUpAfterSeconds: '2400',
   signBeforeSeconds: '20',
-  reconcileSchedule: 'rate(60 minutes)',
+  reconcileSchedule: 'rate(20 minutes)',
+  checkSignerSeconds: '2',
   watchSchedule: 'rate(60 minutes)',
   issueConcurrency: '3',
   issueReservedConcurrency: '5',
 };
 
-/** Check-signer, which tries a breaker's signer again, looks every two seconds. */
+/** Check-signer, which tries a breaker's signer again, looks every two seconds; reconcile every forty. */
 const scheduleCompression = 30;
+
+/** Which are killed too, once at each boundary that they come to; which those are is theirs, so none is required. */
+const otherFunctions = ['reconcile', 'checkSigner'] as const;
+
+/** One request in so many is refused: of a device that nobody registered, or for a profile that nobody deployed. */
+const refusedShare = 20;
 
 /** Milliseconds without any new certificate after which a request counts as lost. */
 const patience = 60_000;
@@ -70,28 +100,45 @@ const patience = 60_000;
  */
 export function crash(options: CrashOptions): Promise<DrillResult<CrashFigures>> {
   const random = SeededRandom.of(options.seed);
-  const { each, limit, requests } = options;
-  const boundaries = new BoundaryKills({ function: 'issue', each, limit, random: random.named('boundaries') });
-  const conditions = { around: boundaries.around, scheduleCompression };
-  const mustHitAll = requests >= requestsForEveryBoundary && limit === Infinity;
-  return withEmbeddedCloud('crash', { parameters, conditions }, async (local) =>
+  const plan = killPlan('embedded', options.requests);
+  const { share, each, limit } = plan;
+  const boundaries = new BoundaryKills({ function: 'issue', share, each, limit, random: random.named('boundaries') });
+  const others = otherFunctions.map(
+    (name) =>
+      new BoundaryKills({
+        function: name,
+        prefix: `${name}: `,
+        share,
+        each: 1,
+        limit,
+        random: random.named(`of ${name}`),
+      }),
+  );
+  const conditions: Conditions = {
+    around: (call, perform) =>
+      [boundaries, ...others].find((kills) => kills.isOf(call))?.around(call, perform) ?? perform(),
+    scheduleCompression,
+  };
+  return withEmbeddedCloud('crash', options, { parameters, conditions }, async (local) =>
     crashIn(local, options, {
       pids: () => local.cloud.functions['issue']?.pids() ?? [],
       boundaries,
+      others,
       steps: callSteps,
-      mustHitAll,
+      plan,
     }),
   );
 }
 
 /** On LocalStack, whose API nothing of ours can get between: killed round the HSM's signatures and at random times. */
 export function crashOnLocalStack(options: CrashOptions): Promise<DrillResult<CrashFigures>> {
-  return withLocalStack(parameters, options.onProgress, (local) =>
+  return withLocalStack(parameters, options, (local) =>
     crashIn(local, options, {
       pids: () => processesOf(local, `mintmark-${stage}-issue`),
       boundaries: undefined,
+      others: [],
       steps: [],
-      mustHitAll: true,
+      plan: killPlan('localstack', options.requests),
     }),
   );
 }
@@ -101,21 +148,27 @@ interface Victims {
   readonly pids: () => readonly number[];
   /** Where calls of AWS can be got between. */
   readonly boundaries: BoundaryKills | undefined;
+  /** Of the other functions. */
+  readonly others: readonly BoundaryKills[];
   /** Those besides the signature that a process is killed before and after. */
   readonly steps: readonly CallStep[];
-  /** Whether a boundary without a kill is a problem, and not only named. */
-  readonly mustHitAll: boolean;
+  readonly plan: KillPlan;
 }
 
 /** The drill in any local cloud. */
 async function crashIn(
   local: LocalCloud,
-  { seed, requests: count, eachSignature, onProgress }: CrashOptions,
-  { pids, boundaries, steps, mustHitAll }: Victims,
+  { seed, requests: count, onProgress }: CrashOptions,
+  { pids, boundaries, others, steps, plan: { eachSignature, mustHitAll } }: Victims,
 ): Promise<DrillResult<CrashFigures>> {
   const random = SeededRandom.of(seed);
   const deliveries = await Deliveries.start(local);
+  onProgress(`${count} devices are registered`);
   const requests = random.named('order').shuffled(await makeFleet(local, 'crash', count));
+  const refusedCount = Math.ceil(count / refusedShare);
+  const rejected = makeRequests('crash-unregistered', refusedCount);
+  const failed = makeRequests('crash-unknown-profile', refusedCount, 'nobody-deployed-this');
+  await sendAll(local, [...rejected, ...failed]);
   const sent =
     boundaries === undefined || !mustHitAll
       ? 0
@@ -127,7 +180,11 @@ async function crashIn(
   ]);
   const randomKills = new RandomKills(pids, Math.ceil(count / 20), 1_000, random.named('times'));
   const killed = () =>
-    new Map([...(boundaries?.killed ?? []), ...signatureKillsDone(local.shim.faults, eachSignature)]);
+    new Map([
+      ...(boundaries?.killed ?? []),
+      ...others.flatMap((kills) => [...kills.killed]),
+      ...signatureKillsDone(local.shim.faults, eachSignature),
+    ]);
   const kills = () => [...killed().values()].reduce((total, times) => total + times, randomKills.done);
   try {
     await sendAll(local, requests.slice(sent));
@@ -136,18 +193,18 @@ async function crashIn(
     );
   } finally {
     randomKills.end();
-    boundaries?.end();
+    for (const each of [boundaries, ...others]) each?.end();
   }
   await deliveries.stop();
-  const { figures, problems, canaries } = await accountFor(local, requests, deliveries);
+  const { figures, problems, canaries } = await accountFor(local, requests, deliveries, { rejected, failed });
   const { lines, missed } = boundaryReport([...steps, signatureStep], killed());
   return {
     figures: { requests: count, kills: kills(), ...figures },
     remarks: [
-      'Processes of the issue function killed:',
+      'Processes killed, of the issue function where no other is named:',
       ...lines,
       `  ${randomKills.done} at random times`,
-      ...missed.map((boundary) => `Never killed ${boundary}.`),
+      ...neverKilled(missed),
       `${deliveries.announcements} announcements, ${canaries} signatures of the canary`,
     ],
     problems: [
@@ -160,7 +217,17 @@ async function crashIn(
   };
 }
 
-/** Pure. @param killed how often at each boundary; those of steps that are in no list too */
+/** A sentence for each step. Pure. */
+function neverKilled(missed: readonly Boundary[]): string[] {
+  const steps = Map.groupBy(missed, (boundary) => boundary.replace(/^(before|after) /, ''));
+  return [...steps].map(([step, of]) => `Never killed ${of.length > 1 ? `before or after ${step}` : of.join()}.`);
+}
+
+/**
+ * Pure.
+ * @param killed how often at each boundary; those of steps that are in no list too
+ * @returns a line for each step at which something was killed, and the boundaries of `steps` at which nothing was
+ */
 export function boundaryReport(
   steps: readonly string[],
   killed: ReadonlyMap<Boundary, number>,
@@ -168,17 +235,15 @@ export function boundaryReport(
   const found = [...killed.keys()].map((boundary) => boundary.replace(/^(before|after) /, ''));
   const times = (boundary: Boundary) => killed.get(boundary) ?? 0;
   return {
-    lines: [...new Set([...steps, ...found])].map(
-      (step) => `  ${times(`before ${step}`)} before, ${times(`after ${step}`)} after: ${step}`,
-    ),
+    lines: [...new Set([...steps, ...found])]
+      .filter((step) => boundariesOf(step).some((boundary) => times(boundary) > 0))
+      .map((step) => `  ${times(`before ${step}`)} before, ${times(`after ${step}`)} after: ${step}`),
     missed: steps.flatMap(boundariesOf).filter((boundary) => times(boundary) === 0),
   };
 }
 
 /** How often the HSM goes at most, while there are boundaries at which nothing was killed. */
 const maximumAbsences = 20;
-/** Batches in a row without a signature after which a breaker opens: shared/breaker/gate.ts. */
-const failuresToOpen = 3;
 /** Milliseconds for which it is waited that a process comes to a boundary. */
 const boundaryPatience = 10_000;
 /** Likewise that an attempt runs out of time (signBeforeSeconds) and its message comes again. */

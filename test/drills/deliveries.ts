@@ -49,6 +49,8 @@ export class Deliveries {
     );
     const deliveries = new Deliveries(local, sns);
     deliveries.#collecting = deliveries.#collect(url ?? '');
+    // It is `stop` that throws it.
+    deliveries.#collecting.catch(() => undefined);
     return deliveries;
   }
 

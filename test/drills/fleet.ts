@@ -20,15 +20,21 @@ const registrations = 20;
 
 const commonName = '2.5.4.3';
 
-/** Registers that many new devices, each with a key and a request. @param name goes before each device's number */
-export async function makeFleet(local: LocalCloud, name: string, count: number): Promise<FleetRequest[]> {
-  const requests = Array.from({ length: count }, (_, index): FleetRequest => {
+/** Requests of devices that nobody has registered. @param name goes before each device's number */
+export function makeRequests(name: string, count: number, profile?: string): FleetRequest[] {
+  return Array.from({ length: count }, (_, index): FleetRequest => {
     const deviceId = `${name}-${String(index).padStart(5, '0')}`;
     const privateKey = newPrivateKey();
     const csr = Buffer.from(makeRequest(privateKey, { subject: [[commonName, deviceId]] })).toString('base64');
     const key = { deviceId, requestId: 'first' };
-    return { ...key, publicKey: createPublicKey(privateKey), body: bodyOf({ ...key, csr }) };
+    const body = bodyOf({ ...key, csr, ...(profile === undefined ? {} : { profile }) });
+    return { ...key, publicKey: createPublicKey(privateKey), body };
   });
+}
+
+/** Registers that many new devices, each with a key and a request. @param name goes before each device's number */
+export async function makeFleet(local: LocalCloud, name: string, count: number): Promise<FleetRequest[]> {
+  const requests = makeRequests(name, count);
   for (let start = 0; start < requests.length; start += registrations) {
     const group = requests.slice(start, start + registrations);
     await Promise.all(group.map(({ deviceId }) => local.devices.register({ deviceId, state: 'active' })));

@@ -1,4 +1,4 @@
-import type { AroundCall } from '../../local/embedded/api-call.ts';
+import type { ApiCall, AroundCall } from '../../local/embedded/api-call.ts';
 import type { SeededRandom } from '../../local/embedded/seeded-random.ts';
 import { type Fault, readFaults } from '../../local/pkcs11-shim/faults.ts';
 import { stepOf } from './steps.ts';
@@ -11,7 +11,11 @@ export const boundariesOf = (step: string): Boundary[] => [`before ${step}`, `af
 export interface BoundaryKillsOptions {
   /** Logical id of the function whose processes are killed. */
   readonly function: string;
-  /** How often a process is killed at each boundary, if it gets there often enough. */
+  /** Goes before the name of each of its steps; nothing of the issue function's. */
+  readonly prefix?: string;
+  /** Of the boundaries, from 0 to 1: each is drawn when a process first comes to it. Undefined: all. */
+  readonly share?: number;
+  /** How often a process is killed at each of those, if it gets there often enough. */
   readonly each: number;
   /** How often at all of them together, at most. */
   readonly limit: number;
@@ -32,6 +36,7 @@ export class BoundaryKills {
   readonly #options: BoundaryKillsOptions;
   readonly #killed = new Map<Boundary, number>();
   readonly #passed = new Map<Boundary, number>();
+  readonly #drawn = new Map<Boundary, boolean>();
   #active = true;
 
   constructor(options: BoundaryKillsOptions) {
@@ -57,10 +62,15 @@ export class BoundaryKills {
     this.#active = false;
   }
 
+  /** Whether the function's processes are meant that make this call. */
+  isOf({ caller }: ApiCall): boolean {
+    return caller?.function === this.#options.function;
+  }
+
   readonly around: AroundCall = async (call, perform) => {
     const { caller } = call;
     if (caller?.function !== this.#options.function) return perform();
-    const step = stepOf(call);
+    const step = `${this.#options.prefix ?? ''}${stepOf(call)}`;
     if (this.#falls(`before ${step}`)) {
       await caller.kill();
       return undefined;
@@ -75,10 +85,16 @@ export class BoundaryKills {
     const killed = this.#killed.get(boundary) ?? 0;
     this.#passed.set(boundary, this.passed(boundary) + 1);
     const { each, limit, random } = this.#options;
-    const isDue = killed === 0 || random.chance(chance);
+    const isDue = this.#isDrawn(boundary) && (killed === 0 || random.chance(chance));
     const falls = this.#active && isDue && killed < each && this.total < limit;
     this.#killed.set(boundary, killed + (falls ? 1 : 0));
     return falls;
+  }
+
+  #isDrawn(boundary: Boundary): boolean {
+    const drawn = this.#drawn.get(boundary) ?? this.#options.random.chance(this.#options.share ?? 1);
+    this.#drawn.set(boundary, drawn);
+    return drawn;
   }
 }
 
@@ -92,8 +108,9 @@ export const signatureStep = 'sign';
  * @param requests among which they are spread
  */
 export function signatureKills(each: number, requests: number, random: SeededRandom): Fault[] {
-  // So that all have happened when a fifth of the requests is signed, and a batch of ten does not always die.
-  const probability = Math.min(0.1, (5 * each) / requests);
+  // So that all have happened when a fifth of the requests is signed, and a batch of ten does not always die; of few
+  // requests it may, since one in a thousand drills at most is to have had none at a boundary.
+  const probability = Math.max(Math.min(0.1, (5 * each) / requests), 1 - 0.001 ** (1 / requests));
   return signatureBoundaries.map((fault) => ({
     fault,
     count: each,

@@ -5,16 +5,19 @@ import { startLocalStack } from '../../local/localstack/start.ts';
 import { type LocalStackCloud, startLocalStackLocalCloud } from '../../local/localstack-cloud.ts';
 import { SetUpError } from '../../local/setup/machine.mjs';
 import { processesWhose } from '../support/proc.ts';
+import { type DrillOptions, untilInterrupted } from './drill.ts';
 
 export type LocalStackDrillCloud = LocalCloud<LocalStackCloud>;
 
-/** The stage deployed to LocalStack for the time of `use`. @throws SetUpError where LocalStack cannot run, with why */
+/**
+ * The stage deployed to LocalStack for the time of `use`.
+ * @throws SetUpError where LocalStack cannot run, with why; Interrupted
+ */
 export async function withLocalStack<Result>(
   parameters: Readonly<Record<string, string>>,
-  onProgress: (text: string) => void,
+  { onProgress, signal }: Pick<DrillOptions, 'onProgress' | 'signal'>,
   use: (local: LocalStackDrillCloud) => Promise<Result>,
 ): Promise<Result> {
-  const { signal } = new AbortController();
   const installation = await installLocalStack(signal);
   if (installation.kind === 'unavailable') throw new SetUpError(installation.sentence);
   const local = await startLocalStackLocalCloud({
@@ -23,7 +26,7 @@ export async function withLocalStack<Result>(
     onStep: onProgress,
   });
   try {
-    return await use(local);
+    return await untilInterrupted(signal, use(local));
   } finally {
     await local.stop();
   }

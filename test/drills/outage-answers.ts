@@ -1,3 +1,7 @@
+import { longestPause } from '../../shared/breaker/paused.ts';
+import { breakerTimes } from '../../shared/breaker/times.ts';
+import { suspectReceiveCount } from '../../shared/issuance/rounds.ts';
+
 /** What was measured in one outage. Moments are seconds since it began, as they passed here; absent: it never came to that. */
 export interface OutageMeasurements {
   /** How many seconds at AWS were one here. */
@@ -20,9 +24,14 @@ export interface OutageMeasurements {
   readonly earlierRefused: readonly string[];
   /** Messages in the requests queue when the HSMs came back. */
   readonly backlog: number;
+  /** How often the message that came most often was received, all through; undefined where nothing counts that. */
+  readonly highestReceiveCount?: number | undefined;
   readonly breaker: {
     readonly openedAt?: number | undefined;
-    readonly closedAt?: number | undefined;
+    /** Each time. */
+    readonly closedAt: readonly number[];
+    /** How often somebody tried the signer during the outage. */
+    readonly triedMeanwhile: number;
     /** The code for which it opened. */
     readonly reason?: string | undefined;
     /** In the end. */
@@ -32,7 +41,8 @@ export interface OutageMeasurements {
   readonly mapping: {
     readonly pausingAt?: number | undefined;
     readonly pausedAt?: number | undefined;
-    readonly resumedAt?: number | undefined;
+    /** Each time. */
+    readonly resumedAt: readonly number[];
     /** In the end. */
     readonly state: string | undefined;
   };
@@ -59,24 +69,33 @@ export interface OutageTimes {
 const signaturesPerSecond = 4_500;
 /** Of them, what issuing is given (docs/capacity.md). */
 const shareForIssuing = 0.7;
-/** docs/operating.md: a paused request stays away for one to five times `pausedSeconds`. */
-const longestPause = 5;
 
 const round = (seconds: number): number => Math.round(seconds * 10) / 10;
 
-/** What operators ask in an outage, and what it was in this one. Pure. */
-export function outageAnswers(measured: OutageMeasurements, times: OutageTimes): string[] {
-  return [
-    'Can new certificates be issued?',
-    ...newOnes(measured),
-    'Do existing ones still work?',
-    ...existingOnes(measured),
-    'What fails?',
-    ...whatFails(measured, times),
-    'How long until the backlog is gone?',
-    ...untilGone(measured, times),
-  ];
+/** What operators ask, and what it was in this outage. */
+export interface OutageAnswer {
+  readonly question: string;
+  /** Sentences. */
+  readonly answer: string;
 }
+
+/** The four of them. Pure. */
+export const outageAnswers = (measured: OutageMeasurements, times: OutageTimes): OutageAnswer[] =>
+  answered(measured, times).map(([question, lines]) => ({
+    question,
+    answer: lines.map((line) => line.trim()).join(' '),
+  }));
+
+/** The same, in lines. Pure. */
+export const outageAnswerLines = (measured: OutageMeasurements, times: OutageTimes): string[] =>
+  answered(measured, times).flatMap(([question, lines]) => [question, ...lines]);
+
+const answered = (measured: OutageMeasurements, times: OutageTimes): [question: string, lines: string[]][] => [
+  ['Can new certificates be issued?', newOnes(measured)],
+  ['Do existing ones still work?', existingOnes(measured)],
+  ['What fails?', whatFails(measured, times)],
+  ['How long until the backlog is gone?', untilGone(measured, times)],
+];
 
 function newOnes(measured: OutageMeasurements): string[] {
   const { sent, issuedMeanwhile, signedMeanwhile, returnedAt, breaker, mapping } = measured;
@@ -91,6 +110,7 @@ function newOnes(measured: OutageMeasurements): string[] {
     `  ${mapping.pausedAt === undefined ? 'was never paused' : `was paused after ${round(mapping.pausedAt)} s`}${
       mapping.pausingAt === undefined ? '' : `, told to after ${round(mapping.pausingAt)} s`
     }.`,
+    `  Meanwhile ${breaker.triedMeanwhile} ${breaker.triedMeanwhile === 1 ? 'batch' : 'batches'} tried whether it signs.`,
   ];
 }
 
@@ -100,11 +120,12 @@ function existingOnes({ earlier, earlierRead, earlierRefused }: OutageMeasuremen
   if (earlierRefused.length === 0) {
     return [`  Yes: all ${earlier} certificates from before it were verified by openssl during the outage;`, read];
   }
-  return [`  No: of ${earlier} certificates from before it, during the outage:`, ...earlierRefused, read];
+  const refused = earlierRefused.map((sentence) => `  ${sentence}`);
+  return [`  No: of ${earlier} certificates from before it, during the outage:`, ...refused, read];
 }
 
 function whatFails(measured: OutageMeasurements, { giveUpAfterSeconds }: OutageTimes): string[] {
-  const { missing, failures, sent, backlog, returnedAt, allIssuedAt, compression } = measured;
+  const { missing, failures, sent, backlog, returnedAt, allIssuedAt, compression, highestReceiveCount } = measured;
   const good =
     missing === 0 && failures === 0
       ? 'Nothing for good: every request has its certificate, and none was given up.'
@@ -118,11 +139,15 @@ function whatFails(measured: OutageMeasurements, { giveUpAfterSeconds }: OutageT
     `  ${good}`,
     `  ${backlog} messages waited in the queue after ${round(returnedAt)} s, of ${sent} requests sent meanwhile.`,
     `  ${longest}`,
+    highestReceiveCount === undefined
+      ? '  How often messages were received was not measured.'
+      : `  None was received more than ${highestReceiveCount} times: at ${suspectReceiveCount} it would be worked on alone, at 100 it would be a dead letter.`,
   ];
 }
 
 function untilGone(measured: OutageMeasurements, { pausedSeconds, checkSignerSeconds }: OutageTimes): string[] {
   const { returnedAt, allIssuedAt, firstIssuedAt, endedAt, missing, backlog, compression, breaker, mapping } = measured;
+  const after = (moments: readonly number[]) => moments.find((moment) => moment >= returnedAt);
   const sinceReturn = (moment: number) => `${round(moment - returnedAt)} s`;
   const event = (moment: number | undefined, what: string, never: string) =>
     moment === undefined ? never : `${what} after ${sinceReturn(moment)}`;
@@ -135,9 +160,9 @@ function untilGone(measured: OutageMeasurements, { pausedSeconds, checkSignerSec
   return [
     `  ${measuredTime}`,
     `  ${[
-      event(mapping.resumedAt, 'The mapping was resumed', 'The mapping was never resumed'),
+      event(after(mapping.resumedAt), 'The mapping was resumed', 'The mapping was never resumed'),
       event(firstIssuedAt, 'the first certificate came', 'no certificate came'),
-      event(breaker.closedAt, 'the breaker closed', `the breaker is ${breaker.state}`),
+      event(after(breaker.closedAt), 'the breaker closed', `the breaker is ${breaker.state}`),
     ].join(', ')}.`,
     `  From the HSM's rate: ${backlog} requests are ${hsmSeconds.toFixed(2)} s of three hsm2m.medium HSMs`,
     `  (${signaturesPerSecond} P-256 signatures/s, ${shareForIssuing * 100} % of them for issuing), after up to ${round(waiting / 60)} minutes until the canary`,
@@ -146,9 +171,13 @@ function untilGone(measured: OutageMeasurements, { pausedSeconds, checkSignerSec
 }
 
 /** What must not be in an outage, besides what the account finds; a sentence each. Pure. */
-export function outageProblems(measured: OutageMeasurements): string[] {
+export function outageProblems(measured: OutageMeasurements, { checkSignerSeconds }: OutageTimes): string[] {
+  const { returnedAt, compression, highestReceiveCount = 0 } = measured;
   const { breaker, mapping, issuedMeanwhile, signedMeanwhile, earlier, earlierRead, earlierRefused } = measured;
   const when = (is: boolean, problem: string): string[] => (is ? [problem] : []);
+  const meanwhile = (moments: readonly number[]) => moments.filter((moment) => moment < returnedAt);
+  const between = breakerTimes(checkSignerSeconds).unlookedAfter / 1000 / compression;
+  const mayTry = Math.max(0, Math.floor((returnedAt - (breaker.openedAt ?? 0)) / between));
   return [
     ...earlierRefused,
     ...when(
@@ -160,6 +189,20 @@ export function outageProblems(measured: OutageMeasurements): string[] {
     ...when(
       breaker.openedAt === undefined || breaker.openedAt >= measured.returnedAt,
       'The breaker did not open during the outage.',
+    ),
+    ...when(meanwhile(breaker.closedAt).length > 0, 'The breaker closed during the outage.'),
+    ...when(
+      breaker.triedMeanwhile > mayTry,
+      `The signer was tried ${breaker.triedMeanwhile} times during the outage, ${mayTry} times at most is right.`,
+    ),
+    // For each such try, which needs a message.
+    ...when(
+      meanwhile(mapping.resumedAt).length > mayTry,
+      `The event source mapping was resumed ${meanwhile(mapping.resumedAt).length} times during the outage, ${mayTry} times at most is right.`,
+    ),
+    ...when(
+      highestReceiveCount >= suspectReceiveCount,
+      `A message was received ${highestReceiveCount} times: an outage must not use them up.`,
     ),
     ...when(breaker.state !== 'closed', `The breaker is ${breaker.state} in the end.`),
     ...when(

@@ -25,7 +25,12 @@ export interface SoakOptions extends DrillOptions {
 /** In the order in which `--json` has them. */
 export interface SoakFigures extends RequestFigures {
   readonly requests: number;
+  /** Of load. */
   readonly minutes: number;
+  /** Requests that were sent in a second of load: fewer than asked for where the machine does not keep up. */
+  readonly requestsPerSecond: number;
+  /** From the end of the load until the last certificate, and no message was left. */
+  readonly settlingSeconds: number;
   /** Calls that went wrong on demand, signatures among them, and processes killed. */
   readonly faults: number;
   /** The largest resident set of a worker, in KiB. */
@@ -83,8 +88,10 @@ const signerFaults: readonly Omit<Fault, 'count'>[] = [
   { fault: 'reply-lost' },
   { fault: 'corrupt' },
   { fault: 'slow', milliseconds: 200 },
-  { fault: 'hang-initialize', milliseconds: 3_000 },
 ];
+
+/** Beyond the deadline of a batch (functions/issue.ts) and of the canary, so that nobody waits it out. */
+const hanging: Fault = { fault: 'hang-initialize', milliseconds: 40_000, count: 1 };
 
 const stubFaults: readonly FaultRequest[] = [
   { operation: 'TrentService.Decrypt', code: 'ThrottlingException', when: 'before' },
@@ -113,6 +120,33 @@ const shortestVerdict = 5;
  */
 const heapNoise = 3_072;
 
+const nameOfCall = (service: string, operation: string, effect: CallEffect): string =>
+  `${service} ${operation} ${effect.effect === 'error' ? effect.code : effect.effect} ${effect.when}`;
+const nameOfStub = (fault: FaultRequest): string =>
+  `kms ${fault.operation} ${'code' in fault ? fault.code : fault.effect}`;
+
+/** Every fault of a function's call, and what it is called. */
+const allCallFaults = callFaults.flatMap(({ service, operations, effects }) =>
+  operations.flatMap((operation) => effects.map((effect) => ({ service, operation, effect }))),
+);
+
+/** The kinds of faults, each of which must have happened in a soak that is long enough. */
+export const faultKinds: readonly string[] = [
+  ...allCallFaults.map(({ service, operation, effect }) => nameOfCall(service, operation, effect)),
+  ...[...signerFaults, hanging].map(({ fault }) => `hsm ${fault}`),
+  ...stubFaults.map(nameOfStub),
+  'killed worker',
+  'stormy deliveries',
+];
+
+/** What must not be, a sentence each. Pure. @param happened how often each kind has @param minutes of load */
+export const faultProblems = (minutes: number, happened: ReadonlyMap<string, number>): string[] =>
+  minutes < shortestVerdict
+    ? []
+    : faultKinds
+        .filter((kind) => (happened.get(kind) ?? 0) === 0)
+        .map((kind) => `No fault of this kind happened: ${kind}.`);
+
 /** What must not be, a sentence each. Pure. @param minutes of load @param heapSlope KiB a minute */
 export function memoryProblems(minutes: number, heapSlope: number | null): string[] {
   if (minutes < shortestVerdict) return [];
@@ -127,7 +161,9 @@ export function memoryProblems(minutes: number, heapSlope: number | null): strin
  */
 export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
   const random = SeededRandom.of(options.seed);
-  const calls = new CallFaults();
+  const happened = new Map<string, number>();
+  const note = (kind: string, times = 1) => happened.set(kind, (happened.get(kind) ?? 0) + times);
+  const calls = new CallFaults((fault) => note(nameOfCall(fault.service, fault.operation, fault)));
   let chances = calm;
   const parameters = {
     visibilityTimeout: '6',
@@ -135,6 +171,7 @@ export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
     giveUpAfterSeconds: '2400',
     signBeforeSeconds: '45',
     issueConcurrency: '2',
+    checkSignerSeconds: '5',
   };
   const source = (of: Parameters<typeof disturbedSource>[0], { queue }: { readonly queue: string }) =>
     disturbedSource(
@@ -150,36 +187,59 @@ export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
     NODE_OPTIONS: `--import=${new URL('./heap-probe.ts', import.meta.url).href}`,
     [heapRecordVariable]: heapRecord,
   };
-  const drilled = withEmbeddedCloud('soak', { parameters, conditions, functionEnvironment }, async (local) => {
-    const faults = new Faults(local, calls, random.named('faults'), (next) => {
-      chances = next;
-    });
+  const drilled = withEmbeddedCloud('soak', options, { parameters, conditions, functionEnvironment }, async (local) => {
+    const faults = new Faults(
+      local,
+      calls,
+      random.named('faults'),
+      (next) => {
+        chances = next;
+      },
+      note,
+    );
+    const faultsSoFar = () => [...happened.values()].reduce((total, times) => total + times, 0);
     const ending = new AbortController();
     const disturbing = faults.run(ending.signal);
-    const { requests, deliveries, workers } = await load(local, options, random);
+    // It is thrown where it is waited for.
+    disturbing.catch(() => undefined);
+    const { requests, deliveries, workers, seconds } = await load(local, options, random);
+    const loaded = performance.now();
     const memory = memoryTrend(readHeapRecord(heapRecord).filter(({ processId }) => workers.has(processId)));
     ending.abort();
     await disturbing;
+    const settlingSeconds = (): number => Math.round((performance.now() - loaded) / 1000);
     await settle(local, requests, deliveries, patience, (issued) =>
-      options.onProgress(`${issued} of ${requests.length} issued, ${faults.happened} faults`),
+      options.onProgress(`${issued} of ${requests.length} issued ${settlingSeconds()} s after the load`),
     );
+    const settledAfter = settlingSeconds();
     await deliveries.stop();
     const { figures, problems, canaries } = await accountFor(local, requests, deliveries);
     return {
       figures: {
         requests: requests.length,
         minutes: options.minutes,
-        faults: faults.happened,
+        requestsPerSecond: Math.round((requests.length / seconds) * 10) / 10,
+        settlingSeconds: settledAfter,
+        faults: faultsSoFar(),
         ...figures,
         memoryKiB: memory.maximum,
         memorySlope: rounded(memory.resident),
         heapSlope: rounded(memory.live),
       },
       remarks: [
-        ...[...faults.kinds].sort().map(([kind, times]) => `${times} times ${kind}`),
+        ...[...happened].sort().map(([kind, times]) => `${kind}: ${times}`),
         `${deliveries.announcements} announcements, ${canaries} signatures of the canary`,
+        ...(requests.length < options.rate * options.minutes * 60
+          ? [
+              `The machine did not keep up: ${requests.length} requests were sent in ${Math.round(seconds)} s, and not ${options.rate} a second.`,
+            ]
+          : []),
       ],
-      problems: [...problems, ...memoryProblems(options.minutes, memory.live)],
+      problems: [
+        ...problems,
+        ...faultProblems(options.minutes, happened),
+        ...memoryProblems(options.minutes, memory.live),
+      ],
     };
   });
   return drilled.finally(() => rmSync(folder, { recursive: true }));
@@ -207,39 +267,41 @@ async function load(local: EmbeddedDrillCloud, { minutes, rate, onProgress }: So
     onProgress(`${second} s: ${requests.length} requests, ${deliveries.requests} with a certificate`);
     await delay(Math.max(0, (second + 1) * 1000 - (performance.now() - start)));
   }
-  return { requests, deliveries, workers };
+  return { requests, deliveries, workers, seconds: (performance.now() - start) / 1000 };
 }
 
-/** One fault after another. */
+interface Happening {
+  /** Asks for the fault. */
+  readonly ask: () => void | Promise<void>;
+  /** Whether only a process that starts meets it. */
+  readonly isOfStart?: boolean;
+}
+
+/** One fault after another, each kind as often as the others: all are dealt before one comes again. */
 class Faults {
   readonly #local: EmbeddedDrillCloud;
-  readonly #calls: CallFaults;
   readonly #random: SeededRandom;
+  readonly #calls: CallFaults;
   readonly #deliver: (chances: DeliveryChances) => void;
-  readonly #kinds = new Map<string, number>();
-  #signatures = 0;
-  #others = 0;
+  readonly #note: (kind: string, times?: number) => void;
+  #left: Happening[] = [];
+  #signerFaults: readonly Fault[] = [];
+  #stubFaults: readonly (FaultRequest & { readonly count: number })[] = [];
   #spared: number | undefined;
 
+  /** @param note hears of a kind of fault that happened, and how often */
   constructor(
     local: EmbeddedDrillCloud,
     calls: CallFaults,
     random: SeededRandom,
     deliver: (chances: DeliveryChances) => void,
+    note: (kind: string, times?: number) => void,
   ) {
     this.#local = local;
     this.#calls = calls;
     this.#random = random;
     this.#deliver = deliver;
-  }
-
-  get happened(): number {
-    return this.#calls.happened + this.#signatures + this.#others;
-  }
-
-  /** How often each was asked for. */
-  get kinds(): ReadonlyMap<string, number> {
-    return this.#kinds;
+    this.#note = note;
   }
 
   /** Until the signal; then everything is well again. */
@@ -258,37 +320,30 @@ class Faults {
   }
 
   async #next(): Promise<void> {
-    const count = 1 + this.#random.below(longestBurst);
-    const kind = this.#random.below(20);
-    if (kind === 0) return this.#kill();
-    if (kind === 1) return this.#note('stormy deliveries', () => this.#deliver(stormy));
-    if (kind === 2) return this.#note('calm deliveries', () => this.#deliver(calm));
-    if (kind === 3) {
-      const fault = this.#random.pick(stubFaults);
-      return this.#note(`kms ${fault.operation} ${fault.effect ?? fault.code}`, () =>
-        this.#tellStub([{ ...fault, count }]),
-      );
-    }
-    if (kind < 8) {
-      const fault = this.#random.pick(signerFaults);
-      return this.#note(`hsm ${fault.fault}`, () => this.#sign([{ ...fault, count }]));
-    }
-    const { service, operations, effects } = this.#random.pick(callFaults);
-    const operation = this.#random.pick(operations);
-    const effect = this.#random.pick(effects);
-    const name = effect.effect === 'error' ? effect.code : effect.effect;
-    return this.#note(`${service} ${operation} ${name} ${effect.when}`, () =>
-      this.#calls.add({ ...effect, service, operation, count }),
-    );
+    if (this.#left.length === 0) this.#left = this.#random.shuffled(this.#all());
+    const happening = this.#left.pop();
+    await happening?.ask();
+    if (happening?.isOfStart === true) this.#kill();
   }
 
-  async #note(kind: string, happen: () => void | Promise<void>): Promise<void> {
-    this.#count(kind);
-    await happen();
+  #all(): Happening[] {
+    const count = () => 1 + this.#random.below(longestBurst);
+    return [
+      ...allCallFaults.map(({ effect, ...call }) => ({
+        ask: () => this.#calls.add({ ...effect, ...call, count: count() }),
+      })),
+      ...signerFaults.map((fault) => ({ ask: () => this.#sign([{ ...fault, count: count() }]) })),
+      { ask: () => this.#sign([hanging]), isOfStart: true },
+      ...stubFaults.map((fault) => ({ ask: () => this.#tellStub([{ ...fault, count: count() }]), isOfStart: true })),
+      { ask: () => this.#kill() },
+      { ask: () => this.#storm() },
+      { ask: () => this.#deliver(calm) },
+    ];
   }
 
-  #count(kind: string): void {
-    this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
+  #storm(): void {
+    this.#deliver(stormy);
+    this.#note('stormy deliveries');
   }
 
   /** Never the one worker that is spared until it ends otherwise: its memory must have time to show something. */
@@ -297,26 +352,35 @@ class Faults {
     if (this.#spared === undefined || !pids.includes(this.#spared)) this.#spared = pids[0];
     const others = pids.filter((pid) => pid !== this.#spared);
     if (others.length === 0) return;
-    this.#others += 1;
     killProcess(this.#random.pick(others));
-    this.#count('killed worker');
+    this.#note('killed worker');
   }
 
-  /** In place of those that are left over. */
+  /** In place of those that are left over; what is not has happened. */
   #sign(faults: readonly Fault[]): void {
     const { faults: path } = this.#local.shim;
-    const asked = faults.reduce((total, { count }) => total + count, 0);
-    this.#signatures += asked - this.#leftOver();
+    const left = readFaults(path);
+    for (const { fault, count } of this.#signerFaults) {
+      const times = count - (left.find((other) => other.fault === fault)?.count ?? 0);
+      if (times > 0) this.#note(`hsm ${fault}`, times);
+    }
+    this.#signerFaults = faults;
     writeFaults(path, faults);
   }
 
-  #leftOver(): number {
-    return readFaults(this.#local.shim.faults).reduce((total, { count }) => total + count, 0);
-  }
-
-  async #tellStub(faults: readonly FaultRequest[]): Promise<void> {
-    this.#others += faults.reduce((total, { count = 1 }) => total + count, 0);
-    const answer = await fetch(`${this.#local.stubEndpoint}/_stub/faults`, {
+  /** Likewise. */
+  async #tellStub(faults: readonly (FaultRequest & { readonly count: number })[]): Promise<void> {
+    const endpoint = `${this.#local.stubEndpoint}/_stub`;
+    const state = await fetch(`${endpoint}/state`);
+    const { faults: left } = (await state.json()) as {
+      faults: { readonly operation: string; readonly remaining: number }[];
+    };
+    for (const fault of this.#stubFaults) {
+      const times = fault.count - (left.find(({ operation }) => operation === fault.operation)?.remaining ?? 0);
+      if (times > 0) this.#note(nameOfStub(fault), times);
+    }
+    this.#stubFaults = faults;
+    const answer = await fetch(`${endpoint}/faults`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ faults }),

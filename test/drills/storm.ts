@@ -28,7 +28,8 @@ const patience = 60_000;
  * Every request is sent up to 20 times, the copies so that several workers have one each at the same moment, and the queue
  * delivers some of them twice. The HSM is slow, so that workers sign the same TBS before the first of them has stored.
  */
-export function storm({ seed, requests: count, copies, onProgress }: StormOptions): Promise<DrillResult<StormFigures>> {
+export function storm(options: StormOptions): Promise<DrillResult<StormFigures>> {
+  const { seed, requests: count, copies, onProgress } = options;
   const random = SeededRandom.of(seed);
   const chances = { duplicate: 0.1, late: 0, lateMilliseconds: 0 };
   const parameters = { visibilityTimeout: '30', giveUpAfterSeconds: '2400', issueConcurrency: String(workers) };
@@ -39,8 +40,9 @@ export function storm({ seed, requests: count, copies, onProgress }: StormOption
       random.named(queue),
       () => performance.now(),
     );
-  return withEmbeddedCloud('storm', { parameters, conditions: { source } }, async (local) => {
+  return withEmbeddedCloud('storm', options, { parameters, conditions: { source } }, async (local) => {
     const deliveries = await Deliveries.start(local);
+    onProgress(`${count} devices are registered`);
     const requests = await makeFleet(local, 'storm', count);
     writeFaults(local.shim.faults, [{ fault: 'slow', count: -1, milliseconds: 20 }]);
     const messages = copiesOf(requests, copies, random.named('copies'));

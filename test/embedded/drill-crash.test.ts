@@ -5,10 +5,8 @@ it('crash, with few requests and kills: nothing lost, nothing twice, everything 
   const { figures, problems, remarks } = await crash({
     seed: 4,
     requests: 20,
-    each: 1,
-    eachSignature: 1,
-    limit: 6,
     onProgress: () => undefined,
+    signal: new AbortController().signal,
   });
   expect(problems).toEqual([]);
   expect(Object.keys(figures)).toEqual([
@@ -23,7 +21,9 @@ it('crash, with few requests and kills: nothing lost, nothing twice, everything 
     'repeatedSignatures',
   ]);
   expect(figures).toMatchObject({ requests: 20, issued: 20, lost: 0, duplicateCertificates: 0, duplicateSerials: 0 });
-  expect(figures.kills).toBeGreaterThanOrEqual(6);
-  // Too few to have been everywhere: that is said, and is no problem of a small run.
-  expect(remarks).toContain('Never killed before open the breaker.');
+  expect(figures.kills).toBeGreaterThan(0);
+  // Too few to have been everywhere: that is said, once, and is no problem of a small run.
+  expect(remarks.filter((remark) => remark.includes('open the breaker'))).toEqual([
+    'Never killed before or after open the breaker.',
+  ]);
 });

@@ -1,7 +1,12 @@
 import { ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { expect, it } from 'vitest';
-import { type BreakerRecord, Breakers } from '../../shared/breaker/index.ts';
-import { boundaryReport } from '../drills/crash.ts';
+import type { ApiCall } from '../../local/embedded/api-call.ts';
+import type { Answer } from '../../local/embedded/aws-error.ts';
+import { SeededRandom } from '../../local/embedded/seeded-random.ts';
+import { Breakers } from '../../shared/breaker/index.ts';
+import { absentRecord, type BreakerRecord } from '../../shared/breaker/record.ts';
+import { boundaryReport, killPlan } from '../drills/crash.ts';
+import { BoundaryKills, signatureKills } from '../drills/kills.ts';
 import { callSteps, stepOf } from '../drills/steps.ts';
 
 const call = (service: string, operation: string, body: object | string) => ({
@@ -33,6 +38,57 @@ it('names the boundaries at which nothing was killed', () => {
   });
 });
 
+it('lists a step without a kill once, under what was missed', () => {
+  const killed = new Map([
+    ['before sign', 0],
+    ['before checkSigner: lambda GET', 0],
+  ] as const);
+  expect(boundaryReport(['sign'], killed)).toEqual({ lines: [], missed: ['before sign', 'after sign'] });
+});
+
+it('demands a kill at every boundary of a run that is large enough for it alone', () => {
+  expect(killPlan('embedded', 500)).toMatchObject({ share: 1, eachSignature: 6, limit: Infinity, mustHitAll: true });
+  expect(killPlan('embedded', 399)).toMatchObject({ mustHitAll: false, limit: 120 });
+  expect(killPlan('localstack', 100)).toMatchObject({ eachSignature: 3, mustHitAll: true });
+  expect(killPlan('localstack', 20)).toMatchObject({ eachSignature: 1, mustHitAll: false });
+});
+
+it.each([1, 20, 60, 100])(
+  'leaves a boundary of the signature out in one of a thousand drills of %d requests',
+  (requests) => {
+    const faults = signatureKills(1, requests, SeededRandom.of(1));
+    expect(faults.map(({ fault }) => fault)).toEqual(['crash-before-sign', 'crash-after-sign']);
+    for (const { chance } of faults) expect((1 - (chance?.probability ?? 0)) ** requests).toBeLessThan(0.0011);
+  },
+);
+
+it('kills at a share of the boundaries that the seed decides, the late ones too', async () => {
+  const steps = ['BatchGetItem', 'GetItem', 'UpdateItem', 'Query', 'Scan', 'PutItem', 'DeleteItem', 'BatchWriteItem'];
+  const answer = {} as Answer;
+  const killed = async (share: number): Promise<number> => {
+    let kills = 0;
+    const boundaries = new BoundaryKills({ function: 'issue', share, each: 1, limit: 100, random: SeededRandom.of(3) });
+    const caller = {
+      function: 'issue',
+      kill: () => {
+        kills += 1;
+        return Promise.resolve();
+      },
+    };
+    for (const operation of [...steps, ...steps]) {
+      const asked = { ...call('dynamodb', operation, { TableName: 'any' }), caller } as unknown as ApiCall;
+      await boundaries.around(asked, () => Promise.resolve(answer));
+    }
+    return kills;
+  };
+  // Before and after each of them; it comes to the second once it was not killed at the first.
+  expect(await killed(1)).toBe(2 * steps.length);
+  expect(await killed(0)).toBe(0);
+  const some = await killed(0.25);
+  expect(some).toBeGreaterThan(0);
+  expect(some).toBeLessThan(steps.length);
+});
+
 /** What a client that carries nothing out is asked for, as steps. */
 async function stepsAsked(ask: (client: DynamoDBClient) => Promise<unknown>): Promise<string[]> {
   const client = new DynamoDBClient({ region: 'eu-central-1' });
@@ -46,15 +102,7 @@ async function stepsAsked(ask: (client: DynamoDBClient) => Promise<unknown>): Pr
 }
 
 it("tells a breaker's changes from each other", async () => {
-  const record: BreakerRecord = {
-    issuerId: 'devices',
-    state: 'closed',
-    revision: 3,
-    failures: 1,
-    probesLeft: 1,
-    held: false,
-    untold: [],
-  };
+  const record: BreakerRecord = { ...absentRecord('devices'), revision: 3, failures: 1, probesLeft: 1 };
   const why = { reason: 'SIGNER_UNAVAILABLE', detail: 'gone' } as const;
   const asked = await stepsAsked(async (client) => {
     const breakers = new Breakers(client, 'mintmark-local-issuers');
@@ -73,10 +121,14 @@ it("tells a breaker's changes from each other", async () => {
   ]);
 });
 
-it('tells a row of issuers from its breaker, and writes of one table by the state that they are to', () => {
+it('tells a row of issuers from its breaker and its name, and writes of one table by the state that they are to', () => {
   const read = (issuerId: string) =>
     stepOf(call('dynamodb', 'GetItem', { TableName: 'mintmark-local-issuers', Key: { issuerId: { S: issuerId } } }));
-  expect([read('devices'), read('#breaker#devices')]).toEqual(['read the issuer', 'read the breaker']);
+  expect(['devices', '#breaker#devices', '#issuing#devices'].map(read)).toEqual([
+    'read the issuer',
+    'read the breaker',
+    'read the name of the issuer',
+  ]);
   const update = (state: string) =>
     stepOf(
       call('dynamodb', 'UpdateItem', {

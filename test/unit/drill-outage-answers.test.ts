@@ -1,7 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { type OutageMeasurements, outageAnswers, outageProblems } from '../drills/outage-answers.ts';
+import { type OutageMeasurements, outageAnswerLines, outageAnswers, outageProblems } from '../drills/outage-answers.ts';
 
 const times = { giveUpAfterSeconds: 14_400, pausedSeconds: 60, checkSignerSeconds: 60 };
+
+const opened = { openedAt: 1.2, closedAt: [], triedMeanwhile: 1, reason: 'SIGNER_UNAVAILABLE', state: 'closed' };
+const neverOpened = { closedAt: [], triedMeanwhile: 0, state: 'closed' };
+const neverPaused = { resumedAt: [], state: 'Enabled' };
 
 /** An outage as it should be, but for what a test says. */
 const measured = (change: Partial<OutageMeasurements> = {}): OutageMeasurements => ({
@@ -15,8 +19,9 @@ const measured = (change: Partial<OutageMeasurements> = {}): OutageMeasurements 
   earlierRead: 60,
   earlierRefused: [],
   backlog: 240,
-  breaker: { openedAt: 1.2, closedAt: 62.5, reason: 'SIGNER_UNAVAILABLE', state: 'closed' },
-  mapping: { pausingAt: 2, pausedAt: 4, resumedAt: 61, state: 'Enabled' },
+  highestReceiveCount: 4,
+  breaker: { ...opened, closedAt: [62.5] },
+  mapping: { pausingAt: 2, pausedAt: 4, resumedAt: [34, 61], state: 'Enabled' },
   firstIssuedAt: 62,
   allIssuedAt: 70,
   missing: 0,
@@ -26,17 +31,17 @@ const measured = (change: Partial<OutageMeasurements> = {}): OutageMeasurements 
 
 /** The answers as one text for each question. */
 function answersOf(change: Partial<OutageMeasurements> = {}): string[] {
-  const text = outageAnswers(measured(change), times)
-    .map((line) => line.replace(/^ {2}/, ''))
-    .join(' ');
-  return text
-    .split(
-      /(?:Can new certificates be issued|Do existing ones still work|What fails|How long until the backlog is gone)\? /,
-    )
-    .slice(1);
+  return outageAnswers(measured(change), times).map(({ answer }) => answer);
 }
 
 describe('the four answers are of what was measured', () => {
+  it('and the same in lines, for people', () => {
+    const lines = outageAnswerLines(measured(), times);
+    const questions = outageAnswers(measured(), times).map(({ question }) => question);
+    expect(lines.filter((line) => !line.startsWith('  '))).toEqual(questions);
+    expect(questions).toHaveLength(4);
+  });
+
   it('in an outage that went as it should', () => {
     const [issued, existing, fails, gone] = answersOf();
     expect(issued).toContain(
@@ -51,6 +56,8 @@ describe('the four answers are of what was measured', () => {
     expect(fails).toContain(
       'None waited longer than 70 s, 35 minutes at AWS, where requests are given up after 4 hours.',
     );
+    expect(issued).toContain('Meanwhile 1 batch tried whether it signs.');
+    expect(fails).toContain('None was received more than 4 times');
     expect(gone).toContain('Measured: 10 s after the return, 5 minutes at AWS.');
     expect(gone).toContain(
       'The mapping was resumed after 1 s, the first certificate came after 2 s, the breaker closed after 2.5 s.',
@@ -71,7 +78,7 @@ describe('the four answers are of what was measured', () => {
   });
 
   it('where neither breaker nor mapping did anything', () => {
-    const [issued, , , gone] = answersOf({ breaker: { state: 'closed' }, mapping: { state: 'Enabled' } });
+    const [issued, , , gone] = answersOf({ breaker: neverOpened, mapping: neverPaused });
     expect(issued).toContain('The breaker never opened; the event source mapping was never paused.');
     expect(gone).toContain('The mapping was never resumed');
     expect(gone).toContain('the breaker is closed');
@@ -98,34 +105,34 @@ describe('the four answers are of what was measured', () => {
 
 describe('what must not be', () => {
   it('is nothing in an outage that went as it should', () => {
-    expect(outageProblems(measured())).toEqual([]);
+    expect(outageProblems(measured(), times)).toEqual([]);
   });
 
   it.each<[string, Partial<OutageMeasurements>, string]>([
-    ['a breaker that never opened', { breaker: { state: 'closed' } }, 'The breaker did not open during the outage.'],
+    ['a breaker that never opened', { breaker: neverOpened }, 'The breaker did not open during the outage.'],
     [
       'a breaker that opened when it was over',
-      { breaker: { openedAt: 61, state: 'closed' } },
+      { breaker: { ...neverOpened, openedAt: 61 }, mapping: { pausedAt: 4, resumedAt: [61], state: 'Enabled' } },
       'The breaker did not open during the outage.',
     ],
     [
       'a breaker that is left open',
-      { breaker: { openedAt: 1, reason: 'SIGNER_UNAVAILABLE', state: 'half-open' } },
+      { breaker: { ...opened, state: 'half-open' } },
       'The breaker is half-open in the end.',
     ],
     [
       'a mapping that was never paused',
-      { mapping: { state: 'Enabled' } },
+      { mapping: neverPaused },
       'The event source mapping was not paused during the outage.',
     ],
     [
       'a mapping that was only told to pause',
-      { mapping: { pausingAt: 3, state: 'Enabled' } },
+      { mapping: { ...neverPaused, pausingAt: 3 } },
       'The event source mapping was not paused during the outage.',
     ],
     [
       'a mapping that is left paused',
-      { mapping: { pausedAt: 4, state: 'Disabled' } },
+      { mapping: { ...neverPaused, pausedAt: 4, state: 'Disabled' } },
       'The event source mapping is Disabled in the end.',
     ],
     ['certificates without an HSM', { issuedMeanwhile: 2 }, '2 certificates were issued without an HSM.'],
@@ -135,8 +142,38 @@ describe('what must not be', () => {
       { earlierRead: 59 },
       'Of 60 earlier certificates 59 could be read during the outage.',
     ],
+    [
+      'a breaker that closed before it was over, and again after it',
+      { breaker: { ...opened, closedAt: [20, 62] } },
+      'The breaker closed during the outage.',
+    ],
+    [
+      'a signer that is tried too often',
+      { breaker: { ...opened, triedMeanwhile: 2 } },
+      'The signer was tried 2 times during the outage, 1 times at most is right.',
+    ],
+    [
+      'the same at AWS, where nothing is compressed',
+      {
+        compression: 1,
+        returnedAt: 1800,
+        breaker: { ...opened, closedAt: [1900], triedMeanwhile: 2 },
+        mapping: { pausedAt: 4, resumedAt: [910, 1870], state: 'Enabled' },
+      },
+      'The signer was tried 2 times during the outage, 1 times at most is right.',
+    ],
+    [
+      'a mapping that is resumed more often than the signer is tried',
+      { mapping: { pausedAt: 4, resumedAt: [20, 34, 61], state: 'Enabled' } },
+      'The event source mapping was resumed 2 times during the outage, 1 times at most is right.',
+    ],
+    [
+      'a message that came so often that it is suspect',
+      { highestReceiveCount: 20 },
+      'A message was received 20 times: an outage must not use them up.',
+    ],
     ['a certificate that does not verify', { earlierRefused: ['openssl refuses it.'] }, 'openssl refuses it.'],
   ])('%s', (_, change, problem) => {
-    expect(outageProblems(measured(change))).toEqual([problem]);
+    expect(outageProblems(measured(change), times)).toEqual([problem]);
   });
 });
