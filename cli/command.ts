@@ -17,6 +17,8 @@ export type Result =
 export interface CommandDefinition<Options> {
   /** What the help says besides the summary: sentences. */
   readonly details?: readonly string[];
+  /** It looks at files alone: no stage need be named for it. */
+  readonly isOffline?: true;
   /** Declares arguments and options; what can be wrong with a value alone is found by its parser (values.ts). */
   readonly declare: (command: Command) => Command;
   /** @param args as given, in the order of the declared arguments; a variadic one's values one by one */

@@ -21,6 +21,7 @@ const clients: Clients = {
   lambda: async () => (await aws()).makeLambdaClient(),
   cloudWatch: async () => (await aws()).makeCloudWatchClient(),
   cloudTrail: async () => (await import('../shared/aws-cloudtrail.ts')).makeCloudTrailClient(),
+  iam: async () => (await import('../shared/aws-iam.ts')).makeIAMClient(),
 };
 
 const interrupted = new AbortController();
@@ -69,7 +70,7 @@ async function main(): Promise<ExitCode> {
     now: Date.now,
   };
   // Before a client is made: a stage that nobody named is no reason to look for credentials.
-  session.target();
+  if (module.isOffline !== true) session.target();
   const result = await module.run(session, options, given);
   show(result);
   return result.exitCode;

@@ -80,6 +80,9 @@ export const utf8String = (text: string): Uint8Array => tlv(0x0c, utf8.encode(te
 
 export const printableString = (text: string): Uint8Array => tlv(0x13, utf8.encode(text));
 
+/** @param text ASCII */
+export const ia5String = (text: string): Uint8Array => tlv(0x16, utf8.encode(text));
+
 /** [n] IMPLICIT over a primitive type's contents. */
 export const contextPrimitive = (number: number, contents: Uint8Array): Uint8Array => tlv(0x80 | number, contents);
 

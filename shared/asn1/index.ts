@@ -12,6 +12,7 @@ export {
   boolean,
   contextConstructed,
   contextPrimitive,
+  ia5String,
   namedBits,
   nullValue,
   objectIdentifier,

@@ -3,16 +3,15 @@ import { readBasicConstraints } from './basic-constraints.ts';
 import type { CertificationRequest, RequestedExtension } from './certification-request.ts';
 import type { DistinguishedName } from './distinguished-name.ts';
 import { type GeneralName, readGeneralNames } from './general-names.ts';
+import { describeGranted, type GrantedGeneralName, isSameName } from './granted-name.ts';
+import { filled, type Grant, grantOf, grantOfName, nameOf, registeredName } from './grants.ts';
+import { asksToSignForOthers } from './key-usage.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
-import { attributeTypes, type GeneralNameTemplate, ignorableExtensions, type Profile } from './profile.ts';
+import type { GeneralNameTemplate } from './profile/general-names.ts';
+import { type AttributeType, attributeTypes, ignorableExtensions, type Profile } from './profile.ts';
 
 export interface GrantedAttribute {
-  readonly type: keyof typeof attributeTypes;
-  readonly value: string;
-}
-
-export interface GrantedGeneralName {
-  readonly kind: 'uniformResourceIdentifier' | 'dNSName';
+  readonly type: AttributeType;
   readonly value: string;
 }
 
@@ -24,71 +23,110 @@ export interface GrantedNames {
   readonly ignored: readonly string[];
 }
 
+/** More names than this in one certificate serve nobody, and cost every reader of it. */
+const maximumNames = 100;
+
 /**
- * The names that a profile grants a device. The CSR chooses among them and adds none: a text of its own never reaches
- * the certificate, only the profile's, with the device id filled in.
+ * The names that a profile grants a device. The CSR chooses among them, name by name, each once; where the profile names a
+ * family (`{label}`, a range of addresses) it chooses a member of it.
+ * @param registeredNames what the device's registration lists, such as `DNS:pump-7.example.com`
  * @throws MintmarkError NAME_NOT_ALLOWED, EXTENSION_NOT_ALLOWED
  */
-export function grantNames(profile: Profile, deviceId: string, request: CertificationRequest): GrantedNames {
+export function grantNames(
+  profile: Profile,
+  deviceId: string,
+  request: Pick<CertificationRequest, 'subject' | 'requestedExtensions'>,
+  registeredNames: readonly string[] = [],
+): GrantedNames {
   const subject = profile.subject.flatMap((entry) =>
     Object.entries(entry).map(([type, template]) => ({
-      type: type as keyof typeof attributeTypes,
+      type: type as AttributeType,
       value: filled(template, deviceId),
     })),
   );
-  const always = profile.subjectAltName.always.flatMap((entry) => generalNames(entry, deviceId));
-  const onRequest = profile.subjectAltName.onRequest
-    .flatMap((entry) => generalNames(entry, deviceId))
-    // A device id need not be a host name; where it is not, there is no such name to grant.
-    .filter((name) => name.kind !== 'dNSName' || isHostName(name.value));
-  const requested = requestedNames(request.requestedExtensions);
-  for (const name of requested) refuseUnlessGranted(name, [...always, ...onRequest], profile);
-  const isRequested = (granted: GrantedGeneralName) => requested.some((name) => sameName(name, granted));
+  const { registered = 'never' } = profile.subjectAltName;
+  const ofDevice = registered === 'never' ? [] : registeredNames.flatMap((text) => registeredName(text) ?? []);
+  const always = [
+    ...profile.subjectAltName.always.map((template) => alwaysGranted(template, deviceId, profile)),
+    ...(registered === 'always' ? ofDevice : []),
+  ];
+  const onRequest = [
+    ...profile.subjectAltName.onRequest.flatMap((template) => grantOf(template, deviceId) ?? []),
+    ...(registered === 'onRequest' ? ofDevice.map(grantOfName) : []),
+  ];
+  const asked = requestedNames(request.requestedExtensions);
+  const chosen = chosenNames(asked, always, onRequest, profile);
   return {
     subject,
-    subjectAltName: [...always, ...onRequest.filter(isRequested)],
+    subjectAltName: chosen.granted,
     ignored: [
       ...ignoredAttributes(request.subject, subject, profile),
       ...ignoredExtensions(request.requestedExtensions, profile),
+      ...chosen.ignored,
     ],
   };
 }
 
-const filled = (template: string, deviceId: string): string => template.replaceAll('{deviceId}', deviceId);
-
-const generalNames = (entry: GeneralNameTemplate, deviceId: string): readonly GrantedGeneralName[] =>
-  Object.entries(entry).map(([kind, template]) => ({
-    kind: kind as GrantedGeneralName['kind'],
-    value: filled(template, deviceId),
-  }));
-
-/** The preferred name syntax of RFC 1034 section 3.5, as RFC 5280 section 4.2.1.6 asks, without a trailing dot. */
-export const isHostName = (text: string): boolean =>
-  text.length <= 253 &&
-  // What ends in a number is an address to some readers (RFC 1123 section 2.1).
-  !/(^|\.)[0-9]+$/.test(text) &&
-  text.split('.').every((label) => /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label));
+function alwaysGranted(template: GeneralNameTemplate, deviceId: string, profile: Profile): GrantedGeneralName {
+  const name = nameOf(template, deviceId);
+  if (name !== undefined) return name;
+  const [[kind, text] = []] = Object.entries(template);
+  throw new MintmarkError(
+    'NAME_NOT_ALLOWED',
+    `The profile ${profile.name} gives every device the ${kind} ${JSON.stringify(text)}, which is none for the device id ${deviceId}.`,
+  );
+}
 
 function requestedNames(extensions: readonly RequestedExtension[]): readonly GeneralName[] {
   const extension = extensions.find(({ extnID }) => extnID === objectIdentifiers.subjectAltName);
   return extension === undefined ? [] : readGeneralNames(extension.extnValue);
 }
 
-/** DNS names compare without case (RFC 5280 section 7.2), URIs as they are written. */
-function sameName(requested: GeneralName, granted: GrantedGeneralName): boolean {
-  if (requested.kind !== granted.kind) return false;
-  return granted.kind === 'dNSName'
-    ? String(requested.value).toLowerCase() === granted.value.toLowerCase()
-    : requested.value === granted.value;
+/** What is always granted, then what is granted of the names that the CSR asks for, each once, as the profile lists them. */
+function chosenNames(
+  asked: readonly GeneralName[],
+  always: readonly GrantedGeneralName[],
+  onRequest: readonly Grant[],
+  profile: Profile,
+): { readonly granted: readonly GrantedGeneralName[]; readonly ignored: readonly string[] } {
+  const chosen = new Map<string, { readonly place: number; readonly name: GrantedGeneralName }>();
+  const ignored: string[] = [];
+  for (const name of asked) {
+    if (always.some((candidate) => isSameName(name, candidate))) continue;
+    const place = onRequest.findIndex((grant) => grant.nameFor(name) !== undefined);
+    const granted = onRequest[place]?.nameFor(name);
+    if (granted !== undefined) {
+      chosen.set(describeGranted(granted), { place, name: granted });
+    } else if (profile.ignored.subjectAltNames?.includes(name.kind) === true) {
+      ignored.push(`subjectAltName ${describeRequested(name)}`);
+    } else {
+      throw notGranted(name, always, onRequest, profile);
+    }
+  }
+  const inOrder = [...chosen.values()].toSorted((one, other) => one.place - other.place);
+  const granted = [...always, ...inOrder.map(({ name }) => name)];
+  if (granted.length > maximumNames) {
+    throw new MintmarkError(
+      'NAME_NOT_ALLOWED',
+      `The CSR asks for so many names that the certificate would have ${granted.length}; at most ${maximumNames} are granted.`,
+    );
+  }
+  return { granted, ignored };
 }
 
-function refuseUnlessGranted(name: GeneralName, granted: readonly GrantedGeneralName[], profile: Profile): void {
-  if (granted.some((candidate) => sameName(name, candidate))) return;
-  const value = typeof name.value === 'string' ? ` ${quoted(name.value)}` : '';
-  const names = granted.map((candidate) => `${candidate.kind} ${candidate.value}`).join(', ');
-  throw new MintmarkError(
+const describeRequested = (name: GeneralName): string =>
+  typeof name.value === 'string' ? `${name.kind} ${quoted(name.value)}` : name.kind;
+
+function notGranted(
+  name: GeneralName,
+  always: readonly GrantedGeneralName[],
+  onRequest: readonly Grant[],
+  profile: Profile,
+): MintmarkError {
+  const names = [...always.map(describeGranted), ...onRequest.map(({ description }) => description)].join(', ');
+  return new MintmarkError(
     'NAME_NOT_ALLOWED',
-    `The CSR asks for the ${name.kind}${value} in its subjectAltName; the profile ${profile.name} grants this device ${names}.`,
+    `The CSR asks for the ${describeRequested(name)} in its subjectAltName; the profile ${profile.name} grants this device ${names}.`,
   );
 }
 
@@ -118,17 +156,31 @@ function ignoredAttributes(
 function ignoredExtensions(requested: readonly RequestedExtension[], profile: Profile): readonly string[] {
   return requested
     .filter(({ extnID }) => extnID !== objectIdentifiers.subjectAltName)
-    .map(({ extnID, extnValue }) => {
-      if (extnID === objectIdentifiers.basicConstraints && readBasicConstraints(extnValue).cA) {
-        throw new MintmarkError('EXTENSION_NOT_ALLOWED', 'The CSR asks to be a CA (basicConstraints with cA TRUE).');
-      }
-      const name = profile.ignored.extensions.find((extension) => ignorableExtensions[extension] === extnID);
+    .map((requestedExtension) => {
+      refuseToBeCa(requestedExtension);
+      const { extnID } = requestedExtension;
+      const name = profile.ignored.extensions.find((extension) => identifierOf(extension) === extnID);
       if (name !== undefined) return `extension ${name}`;
       throw new MintmarkError(
         'EXTENSION_NOT_ALLOWED',
         `The CSR asks for the extension ${describeObjectIdentifier(extnID)}, which the profile ${profile.name} neither grants nor ignores.`,
       );
     });
+}
+
+const identifierOf = (extension: string): string =>
+  Object.hasOwn(ignorableExtensions, extension)
+    ? ignorableExtensions[extension as keyof typeof ignorableExtensions]
+    : extension;
+
+/** Not ignored, whatever the profile says: who asks to be a CA would take the certificate for one. */
+function refuseToBeCa({ extnID, extnValue }: RequestedExtension): void {
+  if (extnID === objectIdentifiers.basicConstraints && readBasicConstraints(extnValue).cA) {
+    throw new MintmarkError('EXTENSION_NOT_ALLOWED', 'The CSR asks to be a CA (basicConstraints with cA TRUE).');
+  }
+  if (extnID === objectIdentifiers.keyUsage && asksToSignForOthers(extnValue)) {
+    throw new MintmarkError('EXTENSION_NOT_ALLOWED', "The CSR asks for a CA's key usages (keyCertSign or cRLSign).");
+  }
 }
 
 const nameOfAttribute = (type: string): string =>

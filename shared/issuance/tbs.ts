@@ -4,7 +4,9 @@ import {
   contextConstructed,
   contextPrimitive,
   DerReader,
+  ia5String,
   namedBits,
+  nullValue,
   objectIdentifier,
   octetString,
   printableString,
@@ -16,9 +18,10 @@ import {
 } from '../asn1/index.ts';
 import { crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier, type SignatureScheme } from '../signer/index.ts';
+import { encodeGeneralName } from './granted-name.ts';
 import type { IssuerCertificate } from './issuer-certificate.ts';
-import type { GrantedGeneralName, GrantedNames } from './names.ts';
-import { attributeTypes, extendedKeyUsages, keyUsageBits, type Profile } from './profile.ts';
+import type { GrantedNames } from './names.ts';
+import { attributeTypes, extendedKeyUsages, keyUsageBits, lifetimeOf, type Profile } from './profile.ts';
 
 /** Everything about an issuing CA that goes into its certificates. */
 export interface TbsIssuer {
@@ -57,18 +60,24 @@ export function newSerialNumber(randomBytes: (count: number) => Uint8Array): Uin
   }
 }
 
+/** 99991231235959Z: no well-defined expiration date (RFC 5280 section 4.1.2.5). */
+export const withoutEnd = Date.UTC(9999, 11, 31, 23, 59, 59);
+
 /**
  * notBefore and notAfter under a profile, in milliseconds: both inclusive, hence the second that is taken off. Not
- * before the issuer's own notBefore: a young issuer's certificates are backdated less.
+ * before the issuer's own notBefore: a young issuer's certificates are backdated less. Beyond the issuer's notAfter only
+ * where the profile does not clamp; whether it may be is the caller's to look at.
  */
 export function validityOf(
   profile: Profile,
-  issuerNotBefore: number,
+  issuer: { readonly notBefore: number; readonly notAfter: number },
   now: number,
 ): { readonly notBefore: number; readonly notAfter: number } {
   const wholeSecond = Math.floor(now / 1000) * 1000;
-  const notBefore = Math.max(wholeSecond - profile.validity.backdateMinutes * 60_000, issuerNotBefore);
-  return { notBefore, notAfter: notBefore + profile.validity.days * 86_400_000 - 1000 };
+  const notBefore = Math.max(wholeSecond - profile.validity.backdateMinutes * 60_000, issuer.notBefore);
+  const notAfter = Math.min(notBefore + lifetimeOf(profile.validity) - 1000, withoutEnd);
+  const isClamped = profile.validity.beyondIssuer === 'clamp' && notAfter > issuer.notAfter;
+  return { notBefore, notAfter: isClamped ? issuer.notAfter : notAfter };
 }
 
 /**
@@ -86,17 +95,22 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
     false,
     sequence(contextPrimitive(0, issuer.certificate.subjectKeyIdentifier)),
   );
-  const authorityInformationAccess = extension('1.3.6.1.5.5.7.1.1', false, authorityInformationAccessOf(issuer));
+  const fixed = fixedExtensionsOf(issuer, profile).map(({ extnID, critical, extnValue }) =>
+    extension(extnID, critical, extnValue),
+  );
 
   return ({ serialNumber, notBefore, notAfter, names, subjectPublicKeyInfo }) => {
     const shard = crlShardOf(Buffer.from(serialNumber).toString('hex'), issuer.crlShardCount);
+    const distributionPoints = isRevocable(profile)
+      ? [extension('2.5.29.31', false, crlDistributionPointsOf(issuer, shard))]
+      : [];
     return sequence(
       version3,
       unsignedInteger(serialNumber),
       signature,
       issuer.certificate.subject,
       sequence(time(notBefore), time(notAfter)),
-      encodeSubject(names.subject),
+      subjectOf(names),
       subjectPublicKeyInfo,
       contextConstructed(
         3,
@@ -106,14 +120,54 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
           extendedKeyUsage,
           extension('2.5.29.14', false, octetString(subjectKeyIdentifierOf(subjectPublicKeyInfo))),
           authorityKeyIdentifier,
-          extension('2.5.29.17', false, sequence(...names.subjectAltName.map(encodeGeneralName))),
-          extension('2.5.29.31', false, crlDistributionPointsOf(issuer, shard)),
-          authorityInformationAccess,
+          // Critical where nothing else says whose it is (RFC 5280 section 4.2.1.6).
+          extension('2.5.29.17', names.subject.length === 0, subjectAltNameOf(names)),
+          ...distributionPoints,
+          ...fixed,
         ),
       ),
     );
   };
 }
+
+export interface FixedExtension {
+  readonly extnID: string;
+  readonly critical: boolean;
+  readonly extnValue: Uint8Array;
+}
+
+/** The extensions that some profiles have and others have not, and that are the same in all certificates of one. */
+export function fixedExtensionsOf(issuer: TbsIssuer, profile: Profile): readonly FixedExtension[] {
+  const { authorityInfoAccess = 'include', certificatePolicies, extensions = [] } = profile;
+  return [
+    ...(authorityInfoAccess === 'include'
+      ? [{ extnID: '1.3.6.1.5.5.7.1.1', critical: false, extnValue: authorityInformationAccessOf(issuer) }]
+      : []),
+    // RFC 9608 section 2: not critical, and instead of a distribution point.
+    ...(isRevocable(profile) ? [] : [{ extnID: '2.5.29.56', critical: false, extnValue: nullValue() }]),
+    ...(certificatePolicies === undefined
+      ? []
+      : [{ extnID: '2.5.29.32', critical: false, extnValue: certificatePoliciesOf(certificatePolicies) }]),
+    ...extensions.map(({ extnID, critical, extnValue }) => ({
+      extnID,
+      critical,
+      extnValue: Buffer.from(extnValue, 'hex'),
+    })),
+  ];
+}
+
+export const isRevocable = (profile: Profile): boolean => (profile.revocation ?? 'crl') === 'crl';
+
+/** CertificatePolicies, with a CPS pointer where there is one (RFC 5280 section 4.2.1.4). */
+const certificatePoliciesOf = (policies: Profile['certificatePolicies'] & object): Uint8Array =>
+  sequence(
+    ...policies.map(({ policyIdentifier, cPSuri }) =>
+      sequence(
+        objectIdentifier(policyIdentifier),
+        ...(cPSuri === undefined ? [] : [sequence(sequence(objectIdentifier('1.3.6.1.5.5.7.2.1'), ia5String(cPSuri)))]),
+      ),
+    ),
+  );
 
 /** KeyUsage (RFC 5280 section 4.2.1.3). */
 export const keyUsageOf = (profile: Profile): Uint8Array =>
@@ -121,9 +175,16 @@ export const keyUsageOf = (profile: Profile): Uint8Array =>
 
 /** ExtKeyUsageSyntax (RFC 5280 section 4.2.1.12). */
 export const extendedKeyUsageOf = (profile: Profile): Uint8Array =>
-  sequence(...profile.extendedKeyUsage.map((usage) => objectIdentifier(extendedKeyUsages[usage])));
+  sequence(
+    ...profile.extendedKeyUsage.map((usage) =>
+      objectIdentifier(
+        Object.hasOwn(extendedKeyUsages, usage) ? extendedKeyUsages[usage as keyof typeof extendedKeyUsages] : usage,
+      ),
+    ),
+  );
 
-export const caCertificateUrl = (issuer: TbsIssuer): string => `${issuer.baseUrl}/ca/${issuer.issuerId}.cer`;
+export const caCertificateUrl = (issuer: Pick<TbsIssuer, 'baseUrl' | 'issuerId'>): string =>
+  `${issuer.baseUrl}/ca/${issuer.issuerId}.cer`;
 
 export const crlUrl = (issuer: TbsIssuer, shard: number): string =>
   `${issuer.baseUrl}/crl/${issuer.issuerId}/${shard}.crl`;
@@ -143,7 +204,7 @@ function extension(extnID: string, critical: boolean, extnValue: Uint8Array): Ui
 }
 
 /** One attribute in each RDN. countryName and serialNumber are PrintableString by definition (RFC 5280 appendix A.1). */
-const encodeSubject = (subject: GrantedNames['subject']): Uint8Array =>
+export const subjectOf = ({ subject }: GrantedNames): Uint8Array =>
   sequence(
     ...subject.map(({ type, value }) => {
       const printable = type === 'countryName' || type === 'serialNumber';
@@ -153,11 +214,9 @@ const encodeSubject = (subject: GrantedNames['subject']): Uint8Array =>
     }),
   );
 
-/** GeneralName (RFC 5280 section 4.2.1.6): rfc822Name [1], dNSName [2] and uniformResourceIdentifier [6] are IA5String. */
-function encodeGeneralName(name: GrantedGeneralName): Uint8Array {
-  const number = name.kind === 'dNSName' ? 2 : 6;
-  return contextPrimitive(number, new TextEncoder().encode(name.value));
-}
+/** GeneralNames (RFC 5280 section 4.2.1.6). */
+export const subjectAltNameOf = ({ subjectAltName }: GrantedNames): Uint8Array =>
+  sequence(...subjectAltName.map(encodeGeneralName));
 
 /** CRLDistributionPoints with one fullName (RFC 5280 section 4.2.1.13). */
 export const crlDistributionPointsOf = (issuer: TbsIssuer, shard: number): Uint8Array =>

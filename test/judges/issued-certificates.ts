@@ -9,6 +9,7 @@ import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import { type Profile, readProfile, readProfiles } from '../../shared/issuance/profile.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
+import { SenderRecords } from '../../shared/ledger/sender-records.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { SignatureScheme } from '../../shared/signer/port.ts';
 import { generateEcKey, generateEd25519Key, generateRsaKey, makeCsr } from '../fixtures/csr/make.ts';
@@ -30,6 +31,8 @@ export interface Hierarchy {
 export interface IssuedCertificate {
   readonly name: string;
   readonly keyType: KeyType;
+  readonly profile: Profile;
+  readonly deviceId: string;
   readonly hierarchy: Hierarchy;
   /** DER, as issueBatch answered. */
   readonly certificate: Uint8Array;
@@ -42,12 +45,12 @@ export interface IssuedCertificate {
 export const keyTypes = ['P-256', 'P-384', 'P-521', 'RSA 2048', 'RSA 3072', 'RSA 4096', 'Ed25519'] as const;
 export type KeyType = (typeof keyTypes)[number];
 
-/** Issued now for the fleet, one or more of each shipped profile and key type, and what the tests compare it with. */
+/** Issued now: one or more of each shipped profile and key type that it allows, and what the tests compare them with. */
 export interface IssuedCertificates {
   readonly hierarchies: readonly Hierarchy[];
   /** Every certificate that is good: the fleet's, and what other profiles, issuing CAs and times give. */
   readonly good: readonly IssuedCertificate[];
-  /** Of these, the ones of shipped profiles by the local CA, with the names that every certificate has. */
+  /** Of these, the clients' of the local CA, one of each key type, with the names that every certificate has. */
   readonly fleet: readonly IssuedCertificate[];
   /** Of a profile for servers; its dNSName is localhost. */
   readonly server: IssuedCertificate;
@@ -89,8 +92,44 @@ const keyAgreement: Profile = {
   ...deviceTls,
   name: 'key-agreement',
   hash: 'b',
+  keys: { ec: { curves: ['P-256'] } },
   keyUsage: ['digitalSignature', 'keyAgreement'],
 };
+
+/** Everything that a profile may add to a certificate, and every kind of name. */
+const everyName = readProfile(
+  'every-name.yaml',
+  `name: every-name
+issuer: devices
+validity: { hours: 12, backdateMinutes: 10 }
+keys: { ec: { curves: [P-256] }, rsa: { minimumBits: 2048, maximumBits: 4096 }, ed25519: true }
+subject: []
+subjectAltName:
+  always:
+    - uniformResourceIdentifier: 'https://example.com/devices/{deviceId}'
+    - rfc822Name: '{deviceId}@example.com'
+    - hardwareModuleName: { hwType: 1.3.6.1.4.1.32473.7, hwSerialNum: '{deviceId}' }
+    - permanentIdentifier: { identifierValue: '{deviceId}', assigner: 1.3.6.1.4.1.32473.8 }
+    - otherName: { typeId: 1.3.6.1.4.1.32473.9, utf8String: 'Gerät {deviceId}' }
+  onRequest:
+    - dNSName: '{label}.{deviceId}.example.com'
+    - iPAddress: 192.0.2.0/24
+    - iPAddress: 2001:db8::/32
+keyUsage: [digitalSignature, nonRepudiation]
+extendedKeyUsage: [clientAuth, serverAuth, emailProtection, 1.3.6.1.5.5.7.3.17]
+certificatePolicies:
+  - policyIdentifier: 1.3.6.1.4.1.32473.2.1
+  - { policyIdentifier: 1.3.6.1.4.1.32473.2.2, cPSuri: 'https://example.com/cps' }
+extensions:
+  - { extnID: 1.3.6.1.4.1.32473.10, critical: false, extnValue: 0c0474657374 }
+revocation: none
+authorityInfoAccess: omit
+ignored: { subjectAttributes: [commonName], extensions: [] }
+registration: required
+allowedSenders: any
+`,
+);
+
 const servers: Profile = {
   ...deviceTls,
   name: 'servers',
@@ -106,6 +145,13 @@ const otherSchemes: readonly { name: string; algorithm: KeyAlgorithm; scheme: Si
   { name: 'rsa-pss', algorithm: 'RSA-2048', scheme: { algorithm: 'rsa-pss', hash: 'sha256' } },
 ];
 
+function isAllowed({ keys }: Profile, keyType: KeyType): boolean {
+  if (keyType === 'Ed25519') return keys.ed25519 === true;
+  if (!keyType.startsWith('RSA')) return keys.ec?.curves.some((curve) => curve === keyType) === true;
+  const bits = Number(keyType.slice(4));
+  return keys.rsa !== undefined && bits >= keys.rsa.minimumBits && bits <= keys.rsa.maximumBits;
+}
+
 function newKey(keyType: KeyType): string {
   if (keyType === 'Ed25519') return generateEd25519Key();
   return keyType.startsWith('RSA') ? generateRsaKey(Number(keyType.slice(4))) : generateEcKey(keyType);
@@ -119,6 +165,8 @@ interface Wanted {
   readonly at: number;
   /** Asks for the dNSName of the device. */
   readonly dNSName?: boolean;
+  /** Asks for these names, in openssl's words. */
+  readonly names?: string;
 }
 
 /**
@@ -172,9 +220,14 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
   }
 
   const shipped = [...readProfiles(new URL('../../profiles/', import.meta.url)).values()];
+  const shippedProfile = (name: string): Profile => {
+    const profile = shipped.find((each) => each.name === name);
+    if (profile === undefined) throw new Error(`No profile ${name}`);
+    return profile;
+  };
   const by = (issuer: string): Profile => ({ ...deviceTls, name: `by-${issuer}`, issuer });
   const others = [...otherSchemes.map(({ name }) => name), 'strangers', 'far'].map(by);
-  const profiles = [...shipped, everyAttribute, keyAgreement, servers, ...others];
+  const profiles = [...shipped, everyAttribute, everyName, keyAgreement, servers, ...others];
 
   const openAt = (at: number) => {
     const clock = () => at + Math.max(0, Date.now() - now);
@@ -209,6 +262,8 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
     return key;
   };
 
+  const senders = new SenderRecords(store.client, tables.senders);
+  await senders.add({ principalId: 'AROAEXAMPLEROLEID', fleets: '*', profiles: '*' }, now);
   const devices = new Devices(store.client, tables.devices);
   let requests = 0;
   async function issue(at: number, wanted: readonly Omit<Wanted, 'at'>[]): Promise<IssuedCertificate[]> {
@@ -216,8 +271,9 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
     try {
       const privateKeys = wanted.map(({ keyType }) => keyOf(keyType));
       for (const { deviceId } of wanted) await devices.register({ deviceId, state: 'active' });
-      const batch = wanted.map(({ deviceId, profile, dNSName = false }, index) => {
-        const extensions = dNSName ? { extensions: [`subjectAltName = DNS:${deviceId}`] } : {};
+      const batch = wanted.map(({ deviceId, profile, dNSName = false, names }, index) => {
+        const asked = dNSName ? `DNS:${deviceId}` : names;
+        const extensions = asked === undefined ? {} : { extensions: [`subjectAltName = ${asked}`] };
         const csr = base64(makeCsr(privateKeys[index] ?? '', { subject: `/CN=${deviceId}`, ...extensions }));
         return queue(clock(), { deviceId, requestId: `request-${++requests}`, profile: profile.name, csr });
       });
@@ -230,6 +286,8 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
         return {
           name: name ?? `${profile.name}, ${keyType}${dNSName ? ', with a dNSName' : ''}, ${deviceId}`,
           keyType,
+          profile,
+          deviceId,
           hierarchy,
           certificate: outcome.row.certificate,
           privateKey: privateKeys[index] ?? '',
@@ -242,10 +300,35 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
   }
 
   try {
-    const each = shipped.flatMap((profile) => keyTypes.map((keyType) => ({ profile, keyType, deviceId: 'pump-7' })));
+    const each = keyTypes.map((keyType) => ({ profile: deviceTls, keyType, deviceId: 'pump-7' }));
+    // A device for each certificate: these profiles ask when a device comes again, and whose key it is.
+    const ofOthers = shipped
+      .filter(({ name }) => name !== deviceTls.name)
+      .flatMap((profile) =>
+        keyTypes
+          .filter((keyType) => isAllowed(profile, keyType))
+          .map((keyType) => ({
+            profile,
+            keyType,
+            deviceId: `${profile.name}-${keyType.toLowerCase().replace(' ', '-')}`,
+          })),
+      );
     const fleet = await issue(now, each);
     const more = await issue(now, [
       ...each.map((wanted) => ({ ...wanted, dNSName: true })),
+      ...ofOthers,
+      {
+        profile: shippedProfile('device-tls-server'),
+        keyType: 'P-256',
+        deviceId: 'pump-10',
+        names: 'DNS:mqtt.pump-10.devices.example.com, IP:10.1.2.3, IP:fd00::1',
+      },
+      ...(['P-256', 'RSA 2048', 'Ed25519'] as const).map((keyType) => ({
+        profile: everyName,
+        keyType,
+        deviceId: 'pump-11',
+        names: 'DNS:a.pump-11.example.com, IP:192.0.2.1, IP:2001:db8::1',
+      })),
       { profile: deviceTls, keyType: 'P-256', deviceId: `${'a'.repeat(62)}_1` },
       { profile: deviceTls, keyType: 'P-256', deviceId: 'Line_4:Pump.7' },
       { profile: deviceTls, keyType: 'P-256', deviceId: 'pump-7.example.com', dNSName: true },

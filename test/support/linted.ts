@@ -37,7 +37,7 @@ export const names: GrantedNames = {
 /** What `deviceTls` makes of a new P-256 key. */
 export const newVariables = (): TbsVariables => ({
   serialNumber: newSerialNumber(randomBytes),
-  ...validityOf(deviceTls, tbsIssuer.certificate.notBefore, issuedAt),
+  ...validityOf(deviceTls, tbsIssuer.certificate, issuedAt),
   names,
   subjectPublicKeyInfo: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({
     type: 'spki',

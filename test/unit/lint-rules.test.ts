@@ -13,7 +13,8 @@ import {
   utf8String,
 } from '../../shared/asn1/der-writer.ts';
 import { MintmarkError } from '../../shared/errors.ts';
-import { lint, rules } from '../../shared/issuance/lint.ts';
+import { lint, lintAgain } from '../../shared/issuance/lint.ts';
+import { certificateRules, issuerRules, profileRules, requestRules } from '../../shared/issuance/lint-rules.ts';
 import { attributeTypes, type Profile } from '../../shared/issuance/profile.ts';
 import { crlDistributionPointsOf, type TbsIssuer, type TbsVariables, tbsTemplate } from '../../shared/issuance/tbs.ts';
 import { algorithmIdentifier } from '../../shared/signer/algorithm-identifier.ts';
@@ -44,6 +45,8 @@ const extensionIndex = {
   access: 7,
 };
 
+const rules = [...certificateRules, ...issuerRules, ...profileRules, ...requestRules];
+
 const variables = newVariables();
 const good = Buffer.from(tbsTemplate(tbsIssuer, deviceTls)(variables));
 
@@ -69,6 +72,21 @@ const withSubject = (...attributes: readonly (readonly [keyof typeof attributeTy
 const withNames = (...names: readonly Uint8Array[]): Uint8Array => withExtension('subjectAltName', sequence(...names));
 const dNSName = (text: string): Uint8Array => contextPrimitive(2, Buffer.from(text));
 const uri = (text: string): Uint8Array => contextPrimitive(6, Buffer.from(text));
+
+const server: Profile = { ...deviceTls, extendedKeyUsage: ['serverAuth'] };
+/** A server's certificate, whose commonName is one host's. */
+const served = (commonName: string): Uint8Array =>
+  tbsTemplate(
+    tbsIssuer,
+    server,
+  )({
+    ...variables,
+    names: {
+      subject: [{ type: 'commonName', value: commonName }],
+      subjectAltName: [{ kind: 'dNSName', value: 'a.example' }],
+      ignored: [],
+    },
+  });
 
 interface World {
   readonly issuer?: Partial<TbsIssuer>;
@@ -138,13 +156,9 @@ const passing: readonly (readonly [string, Uint8Array, World?])[] = [
     { certificate: { notBefore: variables.notBefore, notAfter: variables.notAfter } },
   ],
   [
-    'key usages of an end entity, all of them',
-    withExtension('keyUsage', namedBits([0, 1, 2, 3, 4])),
-    {
-      profile: {
-        keyUsage: ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement'],
-      },
-    },
+    'key usages of an EC key, all of them',
+    withExtension('keyUsage', namedBits([0, 1, 4])),
+    { profile: { keyUsage: ['digitalSignature', 'nonRepudiation', 'keyAgreement'] } },
   ],
   ['a commonName of 64 characters', withSubject(['commonName', utf8String('ü'.repeat(64))])],
   ['a localityName of 128 characters', withSubject(['localityName', utf8String('x'.repeat(128))])],
@@ -153,6 +167,17 @@ const passing: readonly (readonly [string, Uint8Array, World?])[] = [
     withSubject(['countryName', printableString('DE')], ['serialNumber', printableString('A-1')]),
   ],
   ['one DNS name of 63 and 253 characters', withNames(dNSName(`${'a'.repeat(63)}.${'b.'.repeat(94)}c`))],
+  ['an A-label', withNames(dNSName('xn--gert-eq5b.example'))],
+  ['an e-mail address', withNames(contextPrimitive(1, Buffer.from("a.b+c'd@example.com")))],
+  ['an IPv4 address', withNames(contextPrimitive(7, Uint8Array.of(192, 0, 2, 1)))],
+  ['an IPv6 address', withNames(contextPrimitive(7, new Uint8Array(16)))],
+  ['an otherName', withNames(contextConstructed(0, objectIdentifier('1.2.3'), contextConstructed(0, utf8String('x'))))],
+  [
+    'a wildcard that the profile has',
+    withNames(dNSName('*.example.com')),
+    { profile: { subjectAltName: { always: [{ dNSName: '*.example.com' }], onRequest: [] } } },
+  ],
+  ['a server whose commonName is among its names', served('a.example'), { profile: server }],
   ['a URI with an escape', withNames(uri('https://example.com/%20?x=1#y'))],
 ];
 
@@ -186,7 +211,7 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ],
   ['validity-within-the-issuer-s', 'a second before', good, { certificate: { notBefore: variables.notBefore + 1000 } }],
   ['validity-within-the-issuer-s', 'a second after', good, { certificate: { notAfter: variables.notAfter - 1000 } }],
-  ['subject-not-empty', 'no attribute', replaced(at.subject, sequence())],
+  ['subject-or-critical-subject-alt-name', 'no attribute', replaced(at.subject, sequence())],
   [
     'subject-attributes-of-their-types-and-lengths',
     'a commonName of 65 characters',
@@ -229,29 +254,29 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ],
   ['subject-public-key-is-the-csr-s', 'another key', good, { variables: { subjectPublicKeyInfo: key } }],
   [
-    'extensions-each-once-critical-as-defined',
+    'extensions-as-the-profile-says-critical-as-defined',
     'one missing',
     withExtensions((all) => all.filter((_, index) => index !== extensionIndex.crls)),
   ],
   [
-    'extensions-each-once-critical-as-defined',
+    'extensions-each-once',
+    'one twice, in the place of another',
+    withExtensions((all) => [...all.slice(0, -1), extensionAt(extensionIndex.crls)]),
+  ],
+  [
+    'extensions-as-the-profile-says-critical-as-defined',
     'one twice',
     withExtensions((all) => [...all, extensionAt(extensionIndex.crls)]),
   ],
   [
-    'extensions-each-once-critical-as-defined',
-    'one in the place of another',
-    withExtensions((all) => [...all.slice(0, -1), extensionAt(extensionIndex.crls)]),
-  ],
-  [
-    'extensions-each-once-critical-as-defined',
+    'extensions-as-the-profile-says-critical-as-defined',
     'an unknown one',
     withExtensions((all) => [...all, tree(sequence(objectIdentifier('1.2.3'), octetString(sequence())))]),
   ],
   ...Object.entries(extensionIndex).map(
     ([name, index]) =>
       [
-        'extensions-each-once-critical-as-defined',
+        'extensions-as-the-profile-says-critical-as-defined',
         `${name} critical the other way`,
         withExtensions((all) => all.with(index, critical(index, index > extensionIndex.keyUsage))),
       ] as const,
@@ -281,31 +306,61 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ['extended-key-usage-as-the-profile-says', 'none', withExtension('extendedKeyUsage', sequence())],
   ['extended-key-usage-as-the-profile-says', 'another', good, { profile: { extendedKeyUsage: ['serverAuth'] } }],
   [
-    'crl-distribution-point-of-the-recorded-shard',
+    'crl-distribution-point-of-the-shard',
     'another shard',
     withExtension('crls', crlDistributionPointsOf(tbsIssuer, ((variables.serialNumber[15] ?? 0) + 1) % 16)),
   ],
-  ['crl-distribution-point-of-the-recorded-shard', 'none', withExtension('crls', sequence())],
-  ['ca-issuers-of-the-issuer', 'another place', good, { issuer: { baseUrl: 'http://elsewhere.example' } }],
-  ['ca-issuers-of-the-issuer', 'none', withExtension('access', sequence())],
+  ['crl-distribution-point-of-the-shard', 'none', withExtension('crls', sequence())],
+  [
+    'further-extensions-as-the-profile-says',
+    'another place',
+    good,
+    { issuer: { baseUrl: 'http://elsewhere.example' } },
+  ],
+  ['further-extensions-as-the-profile-says', 'none', withExtension('access', sequence())],
   ['subject-alt-names-of-their-forms', 'an underscore', withNames(dNSName('a_b'))],
   ['subject-alt-names-of-their-forms', 'an empty DNS name', withNames(dNSName(''))],
   ['subject-alt-names-of-their-forms', 'a label of 64 characters', withNames(dNSName('a'.repeat(64)))],
   ['subject-alt-names-of-their-forms', '254 characters', withNames(dNSName(`${'a'.repeat(62)}.${'b.'.repeat(95)}c`))],
-  ['subject-alt-names-of-their-forms', 'a wildcard', withNames(dNSName('*.example.com'))],
+  ['subject-alt-names-of-their-forms', 'a wildcard for all of a domain', withNames(dNSName('*.com'))],
+  ['subject-alt-names-of-their-forms', 'a wildcard in the middle', withNames(dNSName('a.*.example.com'))],
+  ['subject-alt-names-of-their-forms', 'a part of a label wild', withNames(dNSName('a*.example.com'))],
+  ['subject-alt-names-of-their-forms', 'a dot at the end', withNames(dNSName('example.com.'))],
+  ['subject-alt-names-of-their-forms', 'an address', withNames(dNSName('192.0.2.1'))],
+  ['subject-alt-names-of-their-forms', 'an A-label of nothing', withNames(dNSName('xn--a.example'))],
+  ['subject-alt-names-of-their-forms', 'a reserved label', withNames(dNSName('ab--c.example'))],
+  ['wildcards-only-where-the-profile-has-them', 'one', withNames(dNSName('*.example.com'))],
+  ['subject-alt-names-each-once', 'one twice', withNames(dNSName('a.example'), dNSName('a.example'))],
+  ['names-as-granted', 'another device', withNames(uri('urn:dev:org:32473-another'))],
+  ['names-as-granted', 'another subject', withSubject(['commonName', utf8String('another')])],
+  ['names-as-granted', 'one more', withNames(uri('urn:dev:org:32473-device-1'), dNSName('device-1'))],
+  ['common-name-of-a-server-among-its-names', 'another host', served('b.example'), { profile: server }],
+  ['key-usage-fits-the-key', 'keyEncipherment with EC', withExtension('keyUsage', namedBits([0, 2]))],
+  ['key-usage-fits-the-key', 'dataEncipherment with EC', withExtension('keyUsage', namedBits([0, 3]))],
+  [
+    'subject-alt-names-of-their-forms',
+    'an e-mail address without host',
+    withNames(contextPrimitive(1, Buffer.from('a@'))),
+  ],
+  [
+    'subject-alt-names-of-their-forms',
+    'an address of 5 octets',
+    withNames(contextPrimitive(7, Uint8Array.of(192, 0, 2, 1, 0))),
+  ],
   ['subject-alt-names-of-their-forms', 'a relative URI', withNames(uri('example.com/device'))],
   ['subject-alt-names-of-their-forms', 'a space in a URI', withNames(uri('urn:a b'))],
   ['subject-alt-names-of-their-forms', 'what is not ASCII', withNames(uri('urn:ü'))],
   [
     'subject-alt-names-of-their-forms',
     'a name of another kind, second',
-    withNames(uri('urn:a:b'), contextPrimitive(7, Uint8Array.of(192, 0, 2, 1))),
+    withNames(uri('urn:a:b'), contextPrimitive(8, Uint8Array.of(0x2a, 0x03))),
   ],
 ];
 
 describe('lint', () => {
   it.each(passing.map(([what, tbs, world]) => ({ what, tbs, world })))('passes $what', ({ tbs, world }) => {
-    expect(brokenBy(tbs, world)).toEqual([]);
+    // The names that are passed here are good ones, and not this device's.
+    expect(brokenBy(tbs, world).filter((rule) => rule !== 'names-as-granted')).toEqual([]);
   });
 
   it.each(failing.map(([rule, what, tbs, world]) => ({ rule, what, tbs, world })))(
@@ -326,7 +381,26 @@ describe('lint', () => {
   it('names every rule that is broken', () => {
     expect(
       brokenBy(replaced(at.subject, sequence()), { profile: { validity: { days: 1, backdateMinutes: 0 } } }),
-    ).toEqual(['validity-as-long-as-the-profile-says', 'subject-not-empty']);
+    ).toEqual([
+      'subject-or-critical-subject-alt-name',
+      'validity-as-long-as-the-profile-says',
+      'extensions-as-the-profile-says-critical-as-defined',
+      'names-as-granted',
+    ]);
+  });
+
+  it('says the same of what was recorded, but for what only its request knows', () => {
+    expect(lintAgain(good, tbsIssuer, deviceTls)).toEqual([]);
+    expect(lintAgain(withNames(uri('urn:x:another')), tbsIssuer, deviceTls)).toEqual([]);
+    const other = { ...deviceTls, validity: { days: 1, backdateMinutes: 0 } };
+    expect(lintAgain(good, tbsIssuer, other)).toEqual([
+      expect.objectContaining({ name: 'validity-as-long-as-the-profile-says' }),
+    ]);
+    // Under a profile that nobody has any more, only what holds for every certificate can be said.
+    expect(lintAgain(good, tbsIssuer, undefined)).toEqual([]);
+    expect(lintAgain(withNames(dNSName('a_b')), tbsIssuer, undefined)).toEqual([
+      expect.objectContaining({ name: 'subject-alt-names-of-their-forms' }),
+    ]);
   });
 
   it.each([

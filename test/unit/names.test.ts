@@ -103,8 +103,8 @@ describe('the subject', () => {
   });
 
   it("is refused for what else is in the device id's RDN", () => {
-    const attribute = (value: string) => sequence(objectIdentifier(commonName), utf8String(value));
-    const name = sequence(setOf(attribute('admin'), attribute(deviceId)));
+    const attribute = (type: string, value: string) => sequence(objectIdentifier(type), utf8String(value));
+    const name = sequence(setOf(attribute(serialNumber, 'admin'), attribute(commonName, deviceId)));
     const csr = parseCertificationRequest(handMakeCsr(key, { subject: name }));
     expect(refusalOf(() => grantNames(deviceTls, deviceId, csr)).code).toBe('NAME_NOT_ALLOWED');
   });
@@ -184,12 +184,232 @@ describe('the subjectAltName', () => {
   });
 });
 
+/** A profile of many names, and what a CSR may ask of it. */
+describe('what a profile grants on request', () => {
+  const rfc822Name = (text: string) => contextPrimitive(1, Buffer.from(text));
+  const iPAddress = (...octets: readonly number[]) => contextPrimitive(7, Uint8Array.from(octets));
+  const otherNameOf = (typeId: string, value: Uint8Array) =>
+    contextConstructed(0, objectIdentifier(typeId), contextConstructed(0, value));
+  type OnRequest = Profile['subjectAltName']['onRequest'];
+  const granting = (...onRequest: OnRequest): Profile => ({
+    ...deviceTls,
+    subjectAltName: { always: deviceTls.subjectAltName.always, onRequest },
+  });
+  const grantedOf = (name: Uint8Array, ...onRequest: OnRequest) =>
+    grant({ names: [name] }, granting(...onRequest)).subjectAltName.slice(1);
+
+  it.each<readonly [string, OnRequest[number], Uint8Array, object]>([
+    [
+      'a label',
+      { dNSName: '{label}.{deviceId}.example.com' },
+      dNSName('WWW.device-1.example.com'),
+      { kind: 'dNSName', value: 'www.device-1.example.com' },
+    ],
+    [
+      'an A-label',
+      { dNSName: '{label}.example.com' },
+      dNSName('xn--gert-eq5b.example.com'),
+      { kind: 'dNSName', value: 'xn--gert-eq5b.example.com' },
+    ],
+    [
+      'a wildcard that is written down',
+      { dNSName: '*.{deviceId}.example.com' },
+      dNSName('*.device-1.example.com'),
+      { kind: 'dNSName', value: '*.Device-1.example.com' },
+    ],
+    [
+      'a path segment',
+      { uniformResourceIdentifier: 'spiffe://example.com/{deviceId}/{label}' },
+      uniformResourceIdentifier('spiffe://example.com/Device-1/web'),
+      { kind: 'uniformResourceIdentifier', value: 'spiffe://example.com/Device-1/web' },
+    ],
+    [
+      'an e-mail address',
+      { rfc822Name: '{deviceId}@example.com' },
+      rfc822Name('Device-1@EXAMPLE.com'),
+      { kind: 'rfc822Name', value: 'Device-1@example.com' },
+    ],
+    [
+      'an IPv4 address',
+      { iPAddress: '192.0.0.0/8' },
+      iPAddress(192, 1, 2, 3),
+      { kind: 'iPAddress', value: '192.1.2.3' },
+    ],
+    [
+      'a private one, by a private range',
+      { iPAddress: '10.0.0.0/8' },
+      iPAddress(10, 255, 255, 255),
+      { kind: 'iPAddress', value: '10.255.255.255' },
+    ],
+    [
+      'an IPv6 address',
+      { iPAddress: '2a00:1450::/32' },
+      iPAddress(0x2a, 0, 0x14, 0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1),
+      { kind: 'iPAddress', value: '2a00:1450::1' },
+    ],
+    ['any public address', { iPAddress: '0.0.0.0/0' }, iPAddress(8, 8, 8, 8), { kind: 'iPAddress', value: '8.8.8.8' }],
+    [
+      'hardwareModuleName',
+      { hardwareModuleName: { hwType: '1.3.6.1.4.1.32473.7', hwSerialNum: '{deviceId}' } },
+      otherNameOf(
+        '1.3.6.1.5.5.7.8.4',
+        sequence(objectIdentifier('1.3.6.1.4.1.32473.7'), octetString(Buffer.from(deviceId))),
+      ),
+      { kind: 'otherName', typeId: '1.3.6.1.5.5.7.8.4' },
+    ],
+    [
+      'permanentIdentifier',
+      { permanentIdentifier: { identifierValue: '{deviceId}' } },
+      otherNameOf('1.3.6.1.5.5.7.8.3', sequence(utf8String(deviceId))),
+      { kind: 'otherName', typeId: '1.3.6.1.5.5.7.8.3' },
+    ],
+    [
+      'another otherName',
+      { otherName: { typeId: '1.2.3', utf8String: 'x {deviceId}' } },
+      otherNameOf('1.2.3', utf8String('x Device-1')),
+      { kind: 'otherName', typeId: '1.2.3' },
+    ],
+  ])('%s', (_, onRequest, asked, granted) => {
+    expect(grantedOf(asked, onRequest)).toEqual([expect.objectContaining(granted)]);
+    // What nobody asks for is not granted.
+    expect(grant({}, granting(onRequest)).subjectAltName).toHaveLength(1);
+  });
+
+  it.each<readonly [string, OnRequest[number], Uint8Array]>([
+    ['two labels for one', { dNSName: '{label}.example.com' }, dNSName('a.b.example.com')],
+    ['no label', { dNSName: '{label}.example.com' }, dNSName('.example.com')],
+    ['the domain itself', { dNSName: '{label}.example.com' }, dNSName('example.com')],
+    ['a wildcard for a label', { dNSName: '{label}.example.com' }, dNSName('*.example.com')],
+    ['a label too long', { dNSName: '{label}.example.com' }, dNSName(`${'a'.repeat(64)}.example.com`)],
+    [
+      'a name too long',
+      { dNSName: `{label}.${'a.'.repeat(96)}example.com` },
+      dNSName(`${'b'.repeat(60)}.${'a.'.repeat(96)}example.com`),
+    ],
+    ['an underscore', { dNSName: '{label}.example.com' }, dNSName('a_b.example.com')],
+    ['an A-label of nothing', { dNSName: '{label}.example.com' }, dNSName('xn--a.example.com')],
+    ['a reserved label', { dNSName: '{label}.example.com' }, dNSName('ab--cd.example.com')],
+    ['a trailing dot', { dNSName: '{label}.example.com' }, dNSName('a.example.com.')],
+    ['what only looks like the domain', { dNSName: '{label}.example.com' }, dNSName('a.examplescom')],
+    ['an address for a label', { dNSName: '{label}' }, dNSName('127.0.0.1')],
+    [
+      'a segment with a slash',
+      { uniformResourceIdentifier: 'spiffe://e.com/{label}' },
+      uniformResourceIdentifier('spiffe://e.com/a/b'),
+    ],
+    [
+      'dots for a segment',
+      { uniformResourceIdentifier: 'spiffe://e.com/{label}/x' },
+      uniformResourceIdentifier('spiffe://e.com/../x'),
+    ],
+    [
+      'a query behind a segment',
+      { uniformResourceIdentifier: 'spiffe://e.com/{label}' },
+      uniformResourceIdentifier('spiffe://e.com/a?b'),
+    ],
+    [
+      'another trust domain',
+      { uniformResourceIdentifier: 'spiffe://e.com/{label}' },
+      uniformResourceIdentifier('spiffe://E.com/a'),
+    ],
+    ['another mailbox', { rfc822Name: '{deviceId}@example.com' }, rfc822Name('device-1@example.com')],
+    ['an address beside the range', { iPAddress: '198.51.100.0/25' }, iPAddress(198, 51, 100, 128)],
+    ['a private address by a range of all', { iPAddress: '0.0.0.0/0' }, iPAddress(10, 0, 0, 1)],
+    ['a private address by a range of many', { iPAddress: '172.0.0.0/8' }, iPAddress(172, 16, 0, 1)],
+    ['loopback by a range of all', { iPAddress: '::/0' }, iPAddress(...Array.from({ length: 15 }, () => 0), 1)],
+    ['an IPv4 address by a range of IPv6', { iPAddress: '::/0' }, iPAddress(8, 8, 8, 8)],
+    [
+      'another hardware',
+      { hardwareModuleName: { hwType: '1.2.3', hwSerialNum: '{deviceId}' } },
+      otherNameOf('1.3.6.1.5.5.7.8.4', sequence(objectIdentifier('1.2.4'), octetString(Buffer.from(deviceId)))),
+    ],
+    [
+      'an otherName of another type',
+      { otherName: { typeId: '1.2.3', utf8String: '{deviceId}' } },
+      otherNameOf('1.2.4', utf8String(deviceId)),
+    ],
+  ])('is not %s', (_, onRequest, asked) => {
+    expect(refused({ names: [asked] }, granting(onRequest)).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it('is in the order of the profile, whatever the order of the CSR', () => {
+    const profile = granting({ dNSName: '{label}.example.com' }, { iPAddress: '10.0.0.0/8' });
+    const asked = [
+      iPAddress(10, 0, 0, 1),
+      dNSName('b.example.com'),
+      dNSName('a.example.com'),
+      dNSName('B.example.com'),
+    ];
+    expect(grant({ names: asked }, profile).subjectAltName.map((name) => 'value' in name && name.value)).toEqual([
+      urn,
+      'b.example.com',
+      'a.example.com',
+      '10.0.0.1',
+    ]);
+  });
+
+  it('ends at a hundred names', () => {
+    const profile = granting({ dNSName: '{label}.example.com' });
+    const names = (count: number) => Array.from({ length: count }, (_, index) => dNSName(`a${index}.example.com`));
+    expect(grant({ names: names(99) }, profile).subjectAltName).toHaveLength(100);
+    expect(refused({ names: names(100) }, profile).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it('leaves out the kinds that the profile ignores, and lists what was asked for', () => {
+    const profile = { ...deviceTls, ignored: { ...deviceTls.ignored, subjectAltNames: ['iPAddress' as const] } };
+    const asked = { names: [iPAddress(10, 0, 0, 1), dNSName(deviceId)] };
+    expect(grant(asked, profile)).toMatchObject({
+      subjectAltName: [always, { kind: 'dNSName', value: deviceId }],
+      ignored: ['subjectAltName iPAddress "10.0.0.1"'],
+    });
+    expect(refused({ names: [dNSName('other')] }, profile).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it.each(['never', 'onRequest', 'always'] as const)("has the device's registered names: %s", (registered) => {
+    const profile = { ...deviceTls, subjectAltName: { ...deviceTls.subjectAltName, registered } };
+    const listed = [
+      'DNS:pump-7.example.com',
+      'IP:10.1.2.3',
+      'URI:urn:x:y',
+      'email:a@example.com',
+      'DNS:a_b',
+      'X:y',
+      'DNS',
+      'IP:10.1',
+      'IP:0x7f000001',
+      'URI:no uri',
+    ];
+    const granted = (names: readonly Uint8Array[]) =>
+      grantNames(profile, deviceId, readRequest(key, { names }), listed).subjectAltName.slice(1);
+    const all = [
+      { kind: 'dNSName', value: 'pump-7.example.com' },
+      { kind: 'iPAddress', value: '10.1.2.3' },
+      { kind: 'uniformResourceIdentifier', value: 'urn:x:y' },
+      { kind: 'rfc822Name', value: 'a@example.com' },
+    ];
+    expect(granted([])).toEqual(registered === 'always' ? all : []);
+    const asked = [dNSName('pump-7.example.com')];
+    if (registered === 'never') expect(() => granted(asked)).toThrow('pump-7');
+    else expect(granted(asked)).toEqual(registered === 'always' ? all : all.slice(0, 1));
+    expect(refusalOf(() => granted([dNSName('a_b')])).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it('is nothing where a name that every device has cannot be made of its id', () => {
+    const profile = {
+      ...deviceTls,
+      subjectAltName: { always: [{ dNSName: '{deviceId}.example.com' }], onRequest: [] },
+    };
+    expect(grant({}, profile).subjectAltName).toEqual([{ kind: 'dNSName', value: 'Device-1.example.com' }]);
+    expect(refused({}, profile, 'a_b').code).toBe('NAME_NOT_ALLOWED');
+  });
+});
+
 describe('other extensions', () => {
   const cA = (...members: readonly Uint8Array[]) =>
     extension(ignorableExtensions.basicConstraints, sequence(...members));
 
   it('are ignored where the profile says so, and listed', () => {
-    const extensions = [cA(), extension(ignorableExtensions.keyUsage, Uint8Array.of(3, 2, 1, 6), boolean(true))];
+    const extensions = [cA(), extension(ignorableExtensions.keyUsage, Uint8Array.of(3, 2, 5, 0xa0), boolean(true))];
     expect(grant({ extensions })).toEqual({
       subject,
       subjectAltName: [always],
@@ -200,6 +420,22 @@ describe('other extensions', () => {
   it('may not make a CA, whatever the profile ignores', () => {
     expect(refused({ extensions: [cA(boolean(true))] })).toMatchObject({ code: 'EXTENSION_NOT_ALLOWED' });
     expect(refused({ extensions: [cA(Uint8Array.of(1, 1, 1))] }).code).toBe('CSR_NOT_DER');
+    for (const bits of [0b0000_0100, 0b0000_0010, 0b1000_0110]) {
+      const keyUsage = extension(ignorableExtensions.keyUsage, Uint8Array.of(3, 2, 1, bits), boolean(true));
+      expect(refused({ extensions: [keyUsage] })).toMatchObject({
+        code: 'EXTENSION_NOT_ALLOWED',
+        message: expect.stringContaining('keyCertSign'),
+      });
+    }
+    const none = extension(ignorableExtensions.keyUsage, Uint8Array.of(4, 1, 0));
+    expect(refused({ extensions: [none] }).code).toBe('CSR_MALFORMED');
+  });
+
+  it('are ignored by their object identifier, and are refused as ever where it is another', () => {
+    const profile = { ...deviceTls, ignored: { ...deviceTls.ignored, extensions: ['1.2.3.4' as const] } };
+    const asked = extension('1.2.3.4', octetString(Uint8Array.of()));
+    expect(grant({ extensions: [asked] }, profile).ignored).toEqual(['extension 1.2.3.4']);
+    expect(refused({ extensions: [cA()] }, profile).code).toBe('EXTENSION_NOT_ALLOWED');
   });
 
   it('are refused where the profile does not ignore them', () => {

@@ -19,8 +19,12 @@ function edited(...edits: readonly (readonly [from: string, to: string])[]): str
 function problemsOf(yaml: string): string[] {
   const { code, message } = refusalOf(() => readProfile('p.yaml', yaml));
   expect(code).toBe('CONFIGURATION_INVALID');
-  expect(message).toMatch(/^p\.yaml: /);
-  return message.slice('p.yaml: '.length).split('; p.yaml: ');
+  const problems = message.split(/; (?=p\.yaml:)/);
+  // A parser's own sentences end in their place; every other problem begins with it.
+  return problems.map((problem) => {
+    expect(problem).toMatch(/^p\.yaml:(\d+:\d+:)? /);
+    return problem.replace(/^p\.yaml:(\d+:\d+:)? /, '');
+  });
 }
 
 const curves = 'curves: [P-256, P-384, P-521]';
@@ -45,7 +49,7 @@ describe('readProfile', () => {
     [
       'another placeholder',
       [onRequest, "- dNSName: '{serial}'"],
-      'subjectAltName.onRequest.0.dNSName: the only placeholder is {deviceId}',
+      'subjectAltName.onRequest.0.dNSName: the only placeholders are {deviceId} and {label}',
     ],
     [
       'a brace too many',
@@ -61,8 +65,13 @@ describe('readProfile', () => {
     ],
     [
       'a kind of name that is not granted',
+      [onRequest, "- registeredID: '1.2.3'"],
+      'subjectAltName.onRequest.0: Unrecognized key: "registeredID"',
+    ],
+    [
+      'an address instead of a range',
       [onRequest, "- iPAddress: '192.0.2.1'"],
-      'subjectAltName.onRequest.0: Unrecognized key: "iPAddress"',
+      'subjectAltName.onRequest.0.iPAddress: must be a range of addresses',
     ],
     [
       'a URI that is not ASCII',
@@ -97,7 +106,7 @@ describe('readProfile', () => {
       'subjectAltName: a name is listed under both always and onRequest',
     ],
     ['RSA keys too small', ['minimumBits: 2048', 'minimumBits: 1024'], 'keys.rsa.minimumBits: '],
-    ['RSA keys too large', ['maximumBits: 4096', 'maximumBits: 8192'], 'keys.rsa.maximumBits: '],
+    ['RSA keys too large', ['maximumBits: 4096', 'maximumBits: 8193'], 'keys.rsa.maximumBits: '],
     [
       'no RSA key between',
       ['{ minimumBits: 2048, maximumBits: 4096 }', '{ minimumBits: 4096, maximumBits: 2048 }'],
@@ -114,6 +123,108 @@ describe('readProfile', () => {
     // Nothing else of the file is wrong.
     const [place] = problem.split(':', 1);
     expect(problems.filter((other) => !other.startsWith(`${place}`))).toEqual([]);
+  });
+
+  it.each([
+    ['two lifetimes', ['days: 365', 'days: 365\n  hours: 1'], 'validity: exactly one of days, hours and end: never'],
+    [
+      'no revocation for a year',
+      ['registration: required', 'registration: required\nrevocation: none'],
+      'revocation: certificates of more than 24 hours must be revocable',
+    ],
+    [
+      'keyEncipherment with EC',
+      ['[digitalSignature]', '[digitalSignature, keyEncipherment]'],
+      'keyUsage.1: keyEncipherment is for RSA keys',
+    ],
+    [
+      'keyAgreement with RSA',
+      ['[digitalSignature]', '[digitalSignature, keyAgreement]'],
+      'keyUsage.1: keyAgreement is for EC keys',
+    ],
+    [
+      'a purpose without a key usage for it',
+      ['[digitalSignature]', '[nonRepudiation]'],
+      'extendedKeyUsage.0: clientAuth goes with a keyUsage of',
+    ],
+    ['any purpose', ['[clientAuth]', "['2.5.29.37.0']"], 'extendedKeyUsage.0: '],
+    ['to speak for the CA', ['[clientAuth]', "['1.3.6.1.5.5.7.3.9']"], 'extendedKeyUsage.0: '],
+    [
+      'a window as long as the lifetime',
+      ['registration: required', 'registration: required\nrenewal: { windowDays: 365, key: new }'],
+      'renewal.windowDays: the window is as long as the lifetime',
+    ],
+    [
+      'two windows',
+      ['registration: required', 'registration: required\nrenewal: { windowDays: 3, windowPercent: 3, key: new }'],
+      'renewal: exactly one of',
+    ],
+    [
+      'renewal beside one live certificate',
+      [
+        'registration: required',
+        'registration: required\nrenewal: { windowDays: 3, key: new }\nquota: { liveCertificatesPerDevice: 1 }',
+      ],
+      'quota.liveCertificatesPerDevice: a renewal makes a second live certificate',
+    ],
+    ['a quota of nothing', ['registration: required', 'registration: required\nquota: {}'], 'quota: no limit is named'],
+    [
+      "fleets' quota where nobody is registered",
+      ['registration: required', 'registration: optional\nquota: { perFleetPerHour: 1 }'],
+      'quota.perFleetPerHour: ',
+    ],
+    [
+      'an extension that is ours',
+      [
+        'registration: required',
+        "registration: required\nextensions: [{ extnID: '2.5.29.30', critical: true, extnValue: '3000' }]",
+      ],
+      'extensions.0.extnID: nameConstraints',
+    ],
+    [
+      'an extension that is not DER',
+      [
+        'registration: required',
+        "registration: required\nextensions: [{ extnID: '1.2.3', critical: false, extnValue: '3001' }]",
+      ],
+      'extensions.0.extnValue: must be one element of DER',
+    ],
+    [
+      'an extension twice',
+      [
+        'registration: required',
+        "registration: required\nextensions: [{ extnID: '1.2.3', critical: false, extnValue: '0500' }, { extnID: '1.2.3', critical: false, extnValue: '3000' }]",
+      ],
+      'extensions: an extension is listed twice',
+    ],
+    [
+      'a policy twice',
+      [
+        'registration: required',
+        "registration: required\ncertificatePolicies: [{ policyIdentifier: '1.2.3' }, { policyIdentifier: '1.2.3', cPSuri: 'http://x.example' }]",
+      ],
+      'certificatePolicies: a policy is listed twice',
+    ],
+    [
+      'anyPolicy',
+      ['registration: required', "registration: required\ncertificatePolicies: [{ policyIdentifier: '2.5.29.32.0' }]"],
+      'certificatePolicies.0.policyIdentifier: anyPolicy',
+    ],
+    [
+      'no object identifier',
+      ['registration: required', "registration: required\ncertificatePolicies: [{ policyIdentifier: '1.40.3' }]"],
+      'certificatePolicies.0.policyIdentifier: must be a dotted object identifier',
+    ],
+  ] as const)('refuses what contradicts itself: %s', (_, edit, problem) => {
+    expect(problemsOf(edited(edit))[0]).toContain(problem);
+  });
+
+  it('refuses a renewal of what never ends', () => {
+    const yaml = edited(
+      ['days: 365', 'end: never'],
+      ['registration:', 'renewal: { windowPercent: 3, key: new }\nregistration:'],
+    );
+    expect(problemsOf(yaml)).toEqual(['renewal: a certificate that never ends is never renewed']);
   });
 
   it('refuses a profile that allows no key', () => {
@@ -155,18 +266,29 @@ describe('readProfile', () => {
   });
 
   it.each([
-    ['a bracket that is never closed', edited(['[clientAuth]', '[clientAuth']), 'line 32'],
-    ['a key twice', `${deviceTlsYaml}\nname: again\n`, 'Map keys must be unique at line 41, column 1'],
-    ['a tab for indentation', edited(['  days: 365', '\tdays: 365']), 'line 6'],
-    ['an unknown tag', edited(['name: device-tls', 'name: !env NAME']), 'Unresolved tag: !env at line 2'],
-    ['an alias of nothing', edited(['name: device-tls', 'name: *nothing']), 'nothing'],
-    ['two documents', `${deviceTlsYaml}\n---\n${deviceTlsYaml}`, 'line 41'],
+    ['a bracket that is never closed', edited(['[clientAuth]', '[clientAuth']), /^p\.yaml:33:\d+: Flow sequence/],
+    ['a key twice', `${deviceTlsYaml}\nname: again\n`, /^p\.yaml:42:1: Map keys must be unique$/],
+    ['a tab for indentation', edited(['  days: 365', '\tdays: 365']), /^p\.yaml:7:1: Tabs are not allowed/],
+    ['an unknown tag', edited(['name: device-tls', 'name: !env NAME']), /^p\.yaml:3:7: Unresolved tag: !env$/],
+    ['an alias of nothing', edited(['name: device-tls', 'name: *nothing']), /^p\.yaml: Unresolved alias .*nothing/],
+    ['two documents', `${deviceTlsYaml}\n---\n${deviceTlsYaml}`, /^p\.yaml:42:1: /],
   ])('refuses YAML with %s, and says where', (_, yaml, where) => {
-    expect(problemsOf(yaml).join('; ')).toContain(where);
+    expect(refusalOf(() => readProfile('p.yaml', yaml)).message).toMatch(where);
   });
 
   it.each(['', '# nothing', 'text', '[]', 'null'])('refuses YAML that is no profile: %j', (yaml) => {
     expect(problemsOf(yaml)[0]).toMatch(/^the file: /);
+  });
+});
+
+describe('the place of a problem', () => {
+  it.each([
+    ['a value', ['days: 365', 'days: 0'], 7, 9],
+    ['a key that is not known', ['days: 365', 'days: 365\n  dais: 1'], 8, 3],
+    ['a key that is missing: where what it belongs to is', ['  days: 365\n', ''], 8, 3],
+  ] as const)('is that of %s', (_, edit, line, column) => {
+    const { message } = refusalOf(() => readProfile('p.yaml', edited(edit)));
+    expect(message).toContain(`p.yaml:${line}:${column}: `);
   });
 });
 
@@ -204,8 +326,8 @@ describe('readProfiles', () => {
       ),
     );
     expect(code).toBe('CONFIGURATION_INVALID');
-    expect(message).toContain('a.yaml: validity.days: ');
-    expect(message).toContain('b.yaml: ');
+    expect(message).toContain('a.yaml:7:9: validity.days: ');
+    expect(message).toContain('b.yaml:1:2: ');
     expect(message).toContain('c.yaml: holds the profile device-tls; name the file after it');
     expect(message).not.toContain('; device-tls.yaml');
   });

@@ -35,18 +35,36 @@ describe('newSerialNumber', () => {
 
 describe('validityOf', () => {
   const profile = { ...deviceTls, validity: { days: 30, backdateMinutes: 10 } };
+  const issuer = { notBefore: 0, notAfter: Date.parse('9999-12-31T23:59:59Z') };
 
   it('is as long as the profile says with both ends in it, from whole seconds', () => {
-    const { notBefore, notAfter } = validityOf(profile, 0, now);
+    const { notBefore, notAfter } = validityOf(profile, issuer, now);
     expect(new Date(notBefore).toISOString()).toBe('2026-11-22T12:24:56.000Z');
     expect(new Date(notAfter).toISOString()).toBe('2026-12-22T12:24:55.000Z');
   });
 
   it("does not begin before the issuer's, and is as long all the same", () => {
-    const issuerNotBefore = Date.parse('2026-11-22T12:30:00Z');
-    const { notBefore, notAfter } = validityOf(profile, issuerNotBefore, now);
-    expect(notBefore).toBe(issuerNotBefore);
+    const young = Date.parse('2026-11-22T12:30:00Z');
+    const { notBefore, notAfter } = validityOf(profile, { ...issuer, notBefore: young }, now);
+    expect(notBefore).toBe(young);
     expect(notAfter - notBefore + 1000).toBe(30 * day);
-    expect(validityOf(profile, issuerNotBefore - 10 * minute, now).notBefore).toBe(Date.parse('2026-11-22T12:24:56Z'));
+    const older = { ...issuer, notBefore: young - 10 * minute };
+    expect(validityOf(profile, older, now).notBefore).toBe(Date.parse('2026-11-22T12:24:56Z'));
+  });
+
+  it('may be hours, and may have no end', () => {
+    const hours = { ...deviceTls, validity: { hours: 6, backdateMinutes: 10 } };
+    const short = validityOf(hours, issuer, now);
+    expect(short.notAfter - short.notBefore + 1000).toBe(6 * 60 * minute);
+    const endless = { ...deviceTls, validity: { end: 'never' as const, backdateMinutes: 10 } };
+    expect(new Date(validityOf(endless, issuer, now).notAfter).toISOString()).toBe('9999-12-31T23:59:59.000Z');
+  });
+
+  it("ends with the issuer's where the profile clamps, and beyond it where it does not", () => {
+    const ending = { ...issuer, notAfter: now + 5 * day };
+    expect(validityOf(profile, ending, now).notAfter).toBeGreaterThan(ending.notAfter);
+    const clamping = { ...profile, validity: { ...profile.validity, beyondIssuer: 'clamp' as const } };
+    expect(validityOf(clamping, ending, now).notAfter).toBe(ending.notAfter);
+    expect(validityOf(clamping, issuer, now)).toEqual(validityOf(profile, issuer, now));
   });
 });

@@ -28,6 +28,12 @@ def name_of(public_key):
     return "Ed25519" if isinstance(public_key, ed25519.Ed25519PublicKey) else type(public_key).__name__
 
 
+def text_of(name):
+    if isinstance(name, x509.OtherName):
+        return f"{name.type_id.dotted_string} {name.value.hex()}"
+    return str(name.value)
+
+
 def judge(certificate, issuing, root, at, server):
     leaf, issuing, root = load(certificate), load(issuing), load(root)
     policy = PolicyBuilder().store(Store([root])).time(datetime.datetime.fromtimestamp(at, datetime.timezone.utc))
@@ -42,7 +48,7 @@ def judge(certificate, issuing, root, at, server):
     return {
         "serialNumber": format(leaf.serial_number, "032X"),
         "subject": leaf.subject.rfc4514_string(),
-        "subjectAltName": [name.value for name in names],
+        "subjectAltName": [text_of(name) for name in names],
         "publicKey": name_of(leaf.public_key()),
         "path": [each.subject.rfc4514_string() for each in path],
     }
