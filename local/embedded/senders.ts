@@ -5,6 +5,18 @@ export interface Origin {
   readonly queueUrl: string;
 }
 
+/** What a role's session is called: at AWS, whoever assumes the role chooses it. */
+const sessionName = 'local';
+
+/**
+ * What SQS attests of whoever signs with this access key: an access key is a name that a caller gives itself here, and is
+ * its principal id. A role's (AROA...) is followed by its session (Amazon SQS API reference, ReceiveMessage).
+ */
+export function senderIdOf(accessKeyId: string | undefined): string {
+  if (accessKeyId === undefined) return 'anonymous';
+  return accessKeyId.startsWith('AROA') ? `${accessKeyId}:${sessionName}` : accessKeyId;
+}
+
 /**
  * Which access key sent each message, so that SenderId names the sender as AWS's attested one does (fauxqs gives every
  * message the same), and to which queue, for DeadLetterQueueSourceArn (fauxqs has none). A message is forgotten when it is
