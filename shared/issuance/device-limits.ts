@@ -1,0 +1,127 @@
+import { MintmarkError } from '../errors.ts';
+import { type CountedRow, type CountedRows, type Device, keyOf, type RequestKey } from '../ledger/index.ts';
+import type { FinishingAuthority } from './authority.ts';
+import { readIssuedCertificate } from './issued-certificate.ts';
+import type { Profile } from './profile.ts';
+import { type DeviceQuota, deviceQuotaOf, endsOfDay, exhaustedUntil, notEnded } from './quota.ts';
+import { type RenewableCertificate, refuseRenewal } from './renewal.ts';
+
+type Looking = Pick<FinishingAuthority, 'deviceRows' | 'ledger' | 'revocations' | 'now'>;
+
+/** A request as its device's limits see it. */
+export interface LimitedRequest {
+  readonly key: RequestKey;
+  readonly profile: Profile;
+  readonly device: Device | undefined;
+}
+
+/** Twice the highest limit that a profile may name: a device with more rows than these is beyond every limit. */
+const maximumRows = 2_000;
+
+/** So many serial numbers are looked up at the same time. */
+const lookupsAtATime = 20;
+
+/**
+ * Looks at what the device has, before an attempt is recorded. Profiles without quota and renewal cost no read.
+ * @param subjectPublicKeyInfo DER, of the CSR
+ * @throws MintmarkError RENEWAL_TOO_EARLY, RENEWAL_KEY_NOT_ALLOWED, QUOTA_EXCEEDED; the store's
+ */
+export async function refuseBeyondDeviceLimits(
+  authority: Looking,
+  request: LimitedRequest,
+  subjectPublicKeyInfo: Uint8Array,
+): Promise<void> {
+  const { profile, device } = request;
+  const quota = deviceQuotaOf(profile, device);
+  if (quota === undefined && profile.renewal === undefined) return;
+  const now = authority.now();
+  const counted = await countedOthers(authority, request, now);
+  if (profile.renewal !== undefined) {
+    const live = await lastToEnd(authority, counted.rows, now);
+    if (live !== undefined) refuseRenewal(profile.renewal, live, subjectPublicKeyInfo, now);
+  }
+  const exhausted = quota === undefined ? undefined : await exhaustion(authority, counted, quota, now);
+  if (exhausted !== undefined) throw new MintmarkError('QUOTA_EXCEEDED', exhausted);
+}
+
+/**
+ * Whether an intent that stands is one too many. Asked after it was written and before it is signed, whoever signs it: each
+ * worker writes before it reads, so of several whose intents are together too many the last to read sees all of them. So a
+ * limit cannot be passed, and two workers at once may both give way.
+ * @throws MintmarkError of the store
+ */
+export async function isBeyondDeviceQuota(authority: Looking, request: LimitedRequest): Promise<boolean> {
+  const quota = deviceQuotaOf(request.profile, request.device);
+  if (quota === undefined) return false;
+  const now = authority.now();
+  const counted = await countedOthers(authority, request, now);
+  return (await exhaustion(authority, counted, quota, now)) !== undefined;
+}
+
+/** The device's rows under the profile, but for the request's own: that is the one more that is asked about. */
+async function countedOthers(authority: Looking, { key, profile }: LimitedRequest, now: number): Promise<CountedRows> {
+  const { rows, isComplete } = await authority.deviceRows.findCounted(key.deviceId, profile.name, now, maximumRows);
+  return { rows: rows.filter((row) => keyOf(row) !== keyOf(key)), isComplete };
+}
+
+/** Which limit leaves no place for one more, and until when, in a sentence. */
+async function exhaustion(
+  authority: Looking,
+  { rows, isComplete }: CountedRows,
+  { perDay, liveCertificates }: DeviceQuota,
+  now: number,
+): Promise<string | undefined> {
+  if (perDay !== undefined) {
+    const until = exhaustedUntil(endsOfDay(rows, now), perDay);
+    if (until !== undefined)
+      return `The device was given ${perDay} within 24 hours, which is its limit ${told(until)}.`;
+  }
+  if (liveCertificates !== undefined) {
+    const live = await firstLive(authority, notEnded(rows, now), liveCertificates);
+    const until = exhaustedUntil(
+      live.map(({ notAfter }) => notAfter + 1000),
+      liveCertificates,
+    );
+    if (until !== undefined) return `The device has ${liveCertificates} live certificates, its limit ${told(until)}.`;
+  }
+  return isComplete ? undefined : `The device has more than ${maximumRows} certificates, which is beyond every limit.`;
+}
+
+/** @param until milliseconds since the epoch */
+const told = (until: number): string =>
+  until === Number.POSITIVE_INFINITY ? 'for good' : `until ${new Date(until).toISOString()}`;
+
+/** The first `count` of these that are not revoked; the revocations are read only where there are as many. */
+async function firstLive(
+  { revocations }: Looking,
+  rows: readonly CountedRow[],
+  count: number,
+): Promise<readonly CountedRow[]> {
+  if (rows.length < count) return rows;
+  const live: CountedRow[] = [];
+  for (let start = 0; start < rows.length && live.length < count; start += lookupsAtATime) {
+    const some = rows.slice(start, start + lookupsAtATime);
+    const revoked = await Promise.all(some.map((row) => revocations.isRevoked(row)));
+    live.push(...some.filter((_, index) => revoked[index] === false));
+  }
+  return live.slice(0, count);
+}
+
+/** Of the certificates that have neither ended nor been revoked, the one that ends last. An open intent is none yet. */
+async function lastToEnd(
+  authority: Looking,
+  rows: readonly CountedRow[],
+  now: number,
+): Promise<RenewableCertificate | undefined> {
+  const candidates = notEnded(rows, now);
+  for (let start = 0; start < candidates.length; start += lookupsAtATime) {
+    const some = candidates.slice(start, start + lookupsAtATime);
+    const revoked = await Promise.all(some.map((row) => authority.revocations.isRevoked(row)));
+    for (const [index, row] of some.entries()) {
+      if (revoked[index] === true) continue;
+      const standing = (await authority.ledger.read([row])).get(keyOf(row));
+      if (standing?.state === 'issued') return readIssuedCertificate(standing.certificate);
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,95 @@
+import { MintmarkError } from '../errors.ts';
+import { lifetimeOf, type Profile } from './profile.ts';
+import { withoutEnd } from './tbs.ts';
+
+type Renewal = NonNullable<Profile['renewal']>;
+
+/** A certificate's validity: milliseconds since the epoch, whole seconds, both inclusive (RFC 5280 section 4.1.2.5). */
+interface Validity {
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** The certificate that is to be renewed. */
+export interface RenewableCertificate extends Validity {
+  /** Hex. */
+  readonly serialNumber: string;
+  /** DER. */
+  readonly subjectPublicKeyInfo: Uint8Array;
+}
+
+/**
+ * The first second at which a certificate may be renewed. Validity includes both of its ends, so a window of 30 days opens
+ * 30 days before the first second that is not valid any more. Not before the certificate itself, which may have been made
+ * shorter than its profile says. A share of the lifetime is one of this certificate's, rounded down to whole seconds.
+ */
+export function renewalOpensAt(renewal: Renewal | undefined, { notBefore, notAfter }: Validity): number {
+  const end = notAfter + 1000;
+  const lifetime = end - notBefore;
+  const window = windowOf(renewal, lifetime);
+  return Math.max(notBefore, Math.ceil((end - window) / 1000) * 1000);
+}
+
+/** In milliseconds. Of a profile that has none, a third of the lifetime: advice then, and not a rule. */
+function windowOf(renewal: Renewal | undefined, lifetime: number): number {
+  if (renewal?.windowDays !== undefined) return lifetimeOf({ days: renewal.windowDays });
+  return renewal?.windowPercent === undefined
+    ? Math.floor(lifetime / 3)
+    : Math.floor((lifetime * renewal.windowPercent) / 100);
+}
+
+/**
+ * When a device had best come for its next certificate: within the first half of the window, so that a failure leaves the
+ * other half; where in it, its serial number says. That is random, so a fleet that was enrolled within a minute is spread
+ * evenly over the half; and it is the same whenever it is asked for, with nothing to store.
+ * @param profile undefined where it is not known
+ * @returns milliseconds since the epoch, a whole second; undefined for a certificate without an end
+ */
+export function renewAfterOf(
+  profile: Pick<Profile, 'renewal'> | undefined,
+  certificate: Validity & Pick<RenewableCertificate, 'serialNumber'>,
+): number | undefined {
+  if (certificate.notAfter >= withoutEnd) return undefined;
+  const opensAt = renewalOpensAt(profile?.renewal, certificate);
+  const seconds = Math.floor((certificate.notAfter + 1000 - opensAt) / 2000);
+  // 48 bits: what a number holds exactly.
+  const fraction = Number.parseInt(certificate.serialNumber.slice(-12), 16) / 2 ** 48;
+  return opensAt + Math.floor(fraction * seconds) * 1000;
+}
+
+/**
+ * @param live of the device's live certificates under the profile, the one that ends last
+ * @param subjectPublicKeyInfo DER, of the CSR; keys have one encoding each (public-key.ts), so bytes are compared
+ * @param now milliseconds since the epoch
+ * @throws MintmarkError RENEWAL_TOO_EARLY, RENEWAL_KEY_NOT_ALLOWED
+ */
+export function refuseRenewal(
+  renewal: Renewal,
+  live: RenewableCertificate,
+  subjectPublicKeyInfo: Uint8Array,
+  now: number,
+): void {
+  const opensAt = renewalOpensAt(renewal, live);
+  if (now < opensAt) {
+    throw new MintmarkError(
+      'RENEWAL_TOO_EARLY',
+      `The device has the certificate ${live.serialNumber} until ${told(live.notAfter)}; it may be renewed from ${told(opensAt)}.`,
+    );
+  }
+  const isSame = Buffer.compare(live.subjectPublicKeyInfo, subjectPublicKeyInfo) === 0;
+  if (renewal.key === 'new' && isSame) {
+    throw new MintmarkError(
+      'RENEWAL_KEY_NOT_ALLOWED',
+      `The key is that of the certificate ${live.serialNumber}, and the profile asks for a new one at each renewal.`,
+    );
+  }
+  if (renewal.key === 'same' && !isSame) {
+    throw new MintmarkError(
+      'RENEWAL_KEY_NOT_ALLOWED',
+      `The key is not that of the certificate ${live.serialNumber}, and the profile renews with the same key.`,
+    );
+  }
+}
+
+/** RFC 3339, whole seconds. */
+const told = (time: number): string => new Date(time).toISOString().replace('.000Z', 'Z');
