@@ -11,6 +11,12 @@ export interface IssuerCertificates {
   readonly chain: readonly Uint8Array[];
   /** Where its key is, without what opens it. */
   readonly signerUri?: string;
+  readonly signatureAlgorithm?: string;
+  readonly clusterId?: string;
+  readonly baseUrl?: string;
+  readonly crlShardCount?: number;
+  /** RFC 3339. */
+  readonly retiredAt?: string;
 }
 
 /** The attributes that are asked for; a role may be held to them (IAM condition key dynamodb:Attributes). */
@@ -20,11 +26,16 @@ const attributes = {
   '#certificate': 'certificate',
   '#chain': 'chain',
   '#signerUri': 'signerUri',
+  '#signatureAlgorithm': 'signatureAlgorithm',
+  '#clusterId': 'clusterId',
+  '#baseUrl': 'baseUrl',
+  '#crlShardCount': 'crlShardCount',
+  '#retiredAt': 'retiredAt',
 };
 
 /**
  * The issuing CAs there have ever been, strongly consistent, without what opens their signing keys. A row for each CA and
- * one or two of the watch's own (their ids begin with #), which are left out.
+ * a few that are none (their ids begin with #): the watch's, the breakers', the names'. Those are left out.
  * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
  */
 export async function readIssuerCertificates(client: DynamoDBClient, table: string): Promise<IssuerCertificates[]> {
@@ -41,7 +52,8 @@ export async function readIssuerCertificates(client: DynamoDBClient, table: stri
       },
     );
     for await (const { Items: items = [] } of pages) {
-      for (const { issuerId, state, certificate, chain, signerUri } of items) {
+      for (const item of items) {
+        const { issuerId, state, certificate, chain, signerUri, crlShardCount } = item;
         if (issuerId?.S === undefined || issuerId.S.startsWith('#')) continue;
         issuers.push({
           issuerId: issuerId.S,
@@ -49,6 +61,11 @@ export async function readIssuerCertificates(client: DynamoDBClient, table: stri
           certificate: certificate?.B,
           chain: (chain?.L ?? []).flatMap(({ B: der }) => der ?? []),
           ...(signerUri?.S === undefined ? {} : { signerUri: signerUri.S }),
+          ...(item.signatureAlgorithm?.S === undefined ? {} : { signatureAlgorithm: item.signatureAlgorithm.S }),
+          ...(item.clusterId?.S === undefined ? {} : { clusterId: item.clusterId.S }),
+          ...(item.baseUrl?.S === undefined ? {} : { baseUrl: item.baseUrl.S }),
+          ...(crlShardCount?.N === undefined ? {} : { crlShardCount: Number(crlShardCount.N) }),
+          ...(item.retiredAt?.S === undefined ? {} : { retiredAt: item.retiredAt.S }),
         });
       }
     }

@@ -1,11 +1,21 @@
-import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
-import { binary, type Item, number, readBinary, readNumber, readString, string } from './attributes.ts';
+import { binary, type Item, number, readBinary, readNumber, readString, string, timestamp } from './attributes.ts';
 import { storeError } from './store-error.ts';
 
 /** An issuing CA. */
 export interface Issuer {
   readonly issuerId: string;
+  /**
+   * A retired one signs no certificate any more. What it signed stays good, so its row stays, and its key has to: its CRLs are
+   * signed with it until the last of its certificates has ended.
+   */
   readonly state: 'active' | 'retired';
   /** DER; the issuing CA's own certificate. */
   readonly certificate: Uint8Array;
@@ -47,8 +57,21 @@ export class Issuers {
     return item === undefined ? undefined : readIssuer(item);
   }
 
-  /** Writes a new issuer; one that exists is never replaced. */
+  /**
+   * Writes a new issuer; one that exists is never replaced.
+   * @throws MintmarkError CONFIGURATION_INVALID where there is one, STORE_UNAVAILABLE, STORE_REFUSED
+   */
   async add(issuer: Issuer): Promise<void> {
+    if (await this.addNew(issuer)) return;
+    const { issuerId } = issuer;
+    throw new MintmarkError(
+      'CONFIGURATION_INVALID',
+      `Adding an issuer to ${this.#table}: ${issuerId} is there already.`,
+    );
+  }
+
+  /** As `add`. @returns whether there was none */
+  async addNew(issuer: Issuer): Promise<boolean> {
     const sealedPins = Object.entries(issuer.sealedPins).map(([region, sealed]) => [region, binary(sealed)] as const);
     const item: Item = {
       issuerId: string(issuer.issuerId),
@@ -67,11 +90,62 @@ export class Issuers {
       Item: item,
       ConditionExpression: 'attribute_not_exists(issuerId)',
     });
-    await this.#client.send(command).catch((error: unknown) => {
-      throw storeError(error, `Adding an issuer to ${this.#table}`);
+    return this.#isDone(command, `Adding an issuer to ${this.#table}`);
+  }
+
+  /**
+   * An active issuer signs no certificate any more; whoever has its row in memory does so for a minute yet.
+   * @param now milliseconds since the epoch
+   * @returns whether it was active
+   * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
+   */
+  retire(issuerId: string, now: number): Promise<boolean> {
+    return this.#change(issuerId, 'SET #state = :retired, retiredAt = :now', '#state = :active', {
+      ':retired': string('retired'),
+      ':active': string('active'),
+      ':now': timestamp(now),
     });
   }
+
+  /** Takes `retire` back. @returns whether it was retired */
+  reinstate(issuerId: string): Promise<boolean> {
+    return this.#change(issuerId, 'SET #state = :active REMOVE retiredAt', '#state = :retired', {
+      ':retired': string('retired'),
+      ':active': string('active'),
+    });
+  }
+
+  async #change(issuerId: string, update: string, condition: string, values: Item): Promise<boolean> {
+    const command = new UpdateItemCommand({
+      TableName: this.#table,
+      Key: { issuerId: string(issuerId) },
+      UpdateExpression: update,
+      ConditionExpression: condition,
+      ExpressionAttributeNames: { '#state': 'state' },
+      ExpressionAttributeValues: values,
+    });
+    return this.#isDone(command, `Writing ${this.#table}`);
+  }
+
+  /** @returns whether the condition was met */
+  async #isDone(command: PutItemCommand | UpdateItemCommand, doing: string): Promise<boolean> {
+    try {
+      // Two calls, since the client's `send` takes no union of commands.
+      if (command instanceof PutItemCommand) await this.#client.send(command);
+      else await this.#client.send(command);
+      return true;
+    } catch (error) {
+      if (error instanceof ConditionalCheckFailedException) return false;
+      throw storeError(error, doing);
+    }
+  }
 }
+
+/** Of an issuer: plain http, without a slash at the end, so that a path can be put to it. */
+export const isBaseUrl = (baseUrl: string): boolean => /^http:\/\/[\x21-\x7e]*[^/\s]$/.test(baseUrl);
+
+/** The most CRLs that an issuer's certificates may be spread over. */
+export const maximumCrlShards = 65_536;
 
 function readIssuer(item: Item): Issuer {
   const sealedPins = Object.keys(item.sealedPins?.M ?? {}).map(
@@ -80,16 +154,16 @@ function readIssuer(item: Item): Issuer {
   const issuerId = readString(item, 'issuerId');
   const baseUrl = readString(item, 'baseUrl');
   const crlShardCount = readNumber(item, 'crlShardCount');
-  if (!/^http:\/\/[\x21-\x7e]*[^/\s]$/.test(baseUrl)) {
+  if (!isBaseUrl(baseUrl)) {
     throw new MintmarkError(
       'CONFIGURATION_INVALID',
       `The issuer ${issuerId} has a baseUrl that is not plain http, or ends in a slash.`,
     );
   }
-  if (!Number.isInteger(crlShardCount) || crlShardCount < 1 || crlShardCount > 65_536) {
+  if (!Number.isInteger(crlShardCount) || crlShardCount < 1 || crlShardCount > maximumCrlShards) {
     throw new MintmarkError(
       'CONFIGURATION_INVALID',
-      `The issuer ${issuerId} has a crlShardCount that is not from 1 to 65536.`,
+      `The issuer ${issuerId} has a crlShardCount that is not from 1 to ${maximumCrlShards}.`,
     );
   }
   return {

@@ -29,6 +29,7 @@ const isLikeOne = (patterns: readonly string[]) => (value: string) => patterns.s
 /** IAM user guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys"; those used here. */
 const operators: Readonly<Record<string, Operator>> = {
   'ForAllValues:StringLike': (given, patterns) => (given ?? []).every(isLikeOne(patterns)),
+  'ForAllValues:StringNotLike': (given, patterns) => !(given ?? []).some(isLikeOne(patterns)),
   Null: (given, [isAbsent]) => (given === undefined) === (isAbsent === 'true'),
   ArnEqualsIfExists: (given, patterns) => given === undefined || given.some(isLikeOne(patterns)),
   ArnNotLike: (given, patterns) => given === undefined || !given.some(isLikeOne(patterns)),
