@@ -6,7 +6,8 @@ import { UsageError } from './errors.ts';
 /** A cursor is a position in a table, in base64url: a list goes on where another process ended. */
 const position = z.strictObject({ partition: z.string(), key: z.record(z.string(), z.string()) });
 
-const cursorOf = (place: Position): string => Buffer.from(JSON.stringify(place)).toString('base64url');
+/** What a list prints, so that another goes on after this place. */
+export const cursorOf = (place: Position): string => Buffer.from(JSON.stringify(place)).toString('base64url');
 
 /** @throws UsageError */
 function positionOf(cursor: string): Position {
@@ -25,6 +26,25 @@ const notOurs = (cause: unknown): UsageError =>
   );
 
 /**
+ * What is found after the place that a cursor names; without one, from the start.
+ *
+ * @param find in order, each with its place; from a place on where there is one
+ * @throws UsageError for a cursor that is another list's
+ */
+export async function* findAfter<Found>(
+  find: (after: Position | undefined) => AsyncIterable<Found>,
+  cursor: string | undefined,
+): AsyncGenerator<Found, void, undefined> {
+  const after = cursor === undefined ? undefined : positionOf(cursor);
+  try {
+    yield* find(after);
+  } catch (error) {
+    if (after !== undefined && isOfThePosition(error)) throw notOurs(error);
+    throw error;
+  }
+}
+
+/**
  * As many as asked for of what matches, and a cursor where there may be more.
  *
  * @param find in order, each with its place; from a place on where there is a cursor
@@ -35,19 +55,14 @@ export async function takePage<Found extends { readonly position: Position }>(
   { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined },
   matches: (one: Found) => boolean,
 ): Promise<{ readonly page: readonly Found[]; readonly cursor: string | undefined }> {
-  const after = cursor === undefined ? undefined : positionOf(cursor);
   const page: Found[] = [];
-  try {
-    for await (const one of find({ after, pageSize: Math.min(100, limit + 1) })) {
-      if (!matches(one)) continue;
-      const last = page.at(-1);
-      // There is one more than was asked for, so there is a next page.
-      if (page.length === limit && last !== undefined) return { page, cursor: cursorOf(last.position) };
-      page.push(one);
-    }
-  } catch (error) {
-    if (after !== undefined && isOfThePosition(error)) throw notOurs(error);
-    throw error;
+  const pageSize = Math.min(100, limit + 1);
+  for await (const one of findAfter((after) => find({ after, pageSize }), cursor)) {
+    if (!matches(one)) continue;
+    const last = page.at(-1);
+    // There is one more than was asked for, so there is a next page.
+    if (page.length === limit && last !== undefined) return { page, cursor: cursorOf(last.position) };
+    page.push(one);
   }
   return { page, cursor: undefined };
 }

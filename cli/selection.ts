@@ -21,13 +21,16 @@ export interface SelectionOptions {
 
 const states = ['intent', 'issued', 'rejected', 'abandoned'];
 
-export const declareSelection = (command: Command): Command =>
+/** Which certificates, whatever the state of their rows. */
+export const declareCertificates = (command: Command): Command =>
   command
     .option('--device <id>', 'of this device', notEmpty)
     .option('--serial <hex>', 'with this serial number, as any tool writes it', serialNumber)
     .option('--expires <day>', 'certificates whose notAfter is on this day, YYYY-MM-DD (UTC)', day)
-    .option('--issuer <id>', 'of this issuing CA', notEmpty)
-    .addOption(oneOf('--status <state>', 'in this state', states));
+    .option('--issuer <id>', 'of this issuing CA', notEmpty);
+
+export const declareSelection = (command: Command): Command =>
+  declareCertificates(command).addOption(oneOf('--status <state>', 'in this state', states));
 
 /** What every command that takes a selection says of it. */
 export const selectionDetails: readonly string[] = [

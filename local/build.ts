@@ -10,11 +10,11 @@ const repository = dirname(import.meta.dirname);
 /** The functions that use the HSM: each gets the PKCS#11 worker beside it, since a thread has a file of its own. */
 const functionsWithWorker: ReadonlySet<string> = new Set(['issue', 'check-cluster', 'check-signer', 'reconcile']);
 
-/**
- * The functions that issue: each gets the profiles beside it. Nothing of @peculiar may be in them: its codec is for what
- * is not per certificate.
- */
+/** The functions that issue. Nothing of @peculiar may be in them: its codec is for what is not per certificate. */
 const functionsThatIssue: ReadonlySet<string> = new Set(['issue', 'reconcile']);
+
+/** The functions that go by profiles: each gets them beside it. */
+const functionsWithProfiles: ReadonlySet<string> = new Set([...functionsThatIssue, 'relint']);
 
 /** Some CommonJS dependencies call `require` at run time, which an ES module does not have. */
 const requireForCommonJs =
@@ -94,7 +94,7 @@ async function writeFunction(
   for (const [path, contents] of bundled) {
     if (dirname(path) === folder) files.set(relative(folder, path), contents);
   }
-  if (functionsThatIssue.has(name)) {
+  if (functionsWithProfiles.has(name)) {
     for (const [path, contents] of await profileFiles(project)) files.set(path, contents);
   }
   for (const [path, contents] of files) await replace(join(folder, path), contents);

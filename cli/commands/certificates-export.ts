@@ -1,5 +1,3 @@
-import { renameSync, rmSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { IssuanceRecord } from '../../shared/ledger/index.ts';
@@ -13,6 +11,7 @@ import { isoTime, jsonText } from '../json.ts';
 import { declareSelection, type SelectionOptions, select, selectionDetails } from '../selection.ts';
 import type { Session } from '../session.ts';
 import { countTo, notEmpty, oneOf } from '../values.ts';
+import { writeWholeFile } from '../whole-file.ts';
 
 interface Options extends SelectionOptions {
   readonly format: Format;
@@ -100,7 +99,7 @@ export const command = defineCommand<Options>({
       const cut = await writeOut(session, chunks, writer);
       if (cut !== undefined) return cut;
     } else {
-      await writeFile(options.out, chunks);
+      await writeWholeFile(options.out, chunks);
     }
     session.note(`${written} written${options.out === undefined ? '' : ` to ${options.out}`}`);
     const exitCode: ExitCode = written === 0 ? 1 : 0;
@@ -180,20 +179,4 @@ async function writeOut(
   const { message, cure } = session.explain(error.thrown);
   session.note(`mintmark: ${message} ${cure}`.trim());
   return { exitCode: session.interrupted.aborted ? 130 : 2, written: true };
-}
-
-/** The file is there when it is whole. */
-async function writeFile(path: string, chunks: AsyncIterable<string | Uint8Array>): Promise<void> {
-  const unfinished = `${path}.${process.pid}`;
-  try {
-    // Opened before anything is read: a stream that opens its file by itself may do so after it was given up.
-    const file = await open(unfinished, 'w');
-    await pipeline(chunks, file.createWriteStream());
-    renameSync(unfinished, path);
-  } catch (cause) {
-    rmSync(unfinished, { force: true });
-    const { code, syscall } = cause as NodeJS.ErrnoException;
-    if (syscall !== 'open' && syscall !== 'rename' && syscall !== 'write') throw cause;
-    throw new UsageError(`${path} cannot be written (${code}).`, 'Name another file with --out.', { cause });
-  }
 }

@@ -163,7 +163,7 @@ const readKey = (item: Item): RequestKey => ({
   requestId: readString(item, 'requestId'),
 });
 
-function readRecord(item: Item): IssuanceRecord {
+export function readRecord(item: Item): IssuanceRecord {
   return {
     ...readKey(item),
     state: item.state?.S ?? 'unknown',

@@ -1,5 +1,6 @@
-import { type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
-import { type Item, string, timestamp } from './attributes.ts';
+import { type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { string, timestamp } from './attributes.ts';
+import { keyOfSerial, RevokedSerials } from './revoked-serials.ts';
 import type { AbandonedSerial } from './row.ts';
 import { storeError } from './store-error.ts';
 
@@ -11,24 +12,17 @@ export const crlShardOf = (serialNumber: string, shardCount: number): number =>
 export class Revocations {
   readonly #client: DynamoDBClient;
   readonly #table: string;
+  readonly #revoked: RevokedSerials;
 
   constructor(client: DynamoDBClient, table: string) {
     this.#client = client;
     this.#table = table;
+    this.#revoked = new RevokedSerials(client, table);
   }
 
   /** Whether a serial number is on its CRL, or will be; strongly consistent. */
-  async isRevoked(serial: AbandonedSerial): Promise<boolean> {
-    const command = new GetItemCommand({
-      TableName: this.#table,
-      Key: keyOfSerial(serial),
-      ConsistentRead: true,
-      ProjectionExpression: 'serialNumber',
-    });
-    const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
-      throw storeError(error, `Reading ${this.#table}`);
-    });
-    return item !== undefined;
+  isRevoked(serial: AbandonedSerial): Promise<boolean> {
+    return this.#revoked.isRevoked(serial);
   }
 
   /**
@@ -48,8 +42,3 @@ export class Revocations {
     });
   }
 }
-
-const keyOfSerial = ({ issuerId, crlShard, serialNumber }: AbandonedSerial): Item => ({
-  issuerShard: string(`${issuerId}#${crlShard}`),
-  serialNumber: string(serialNumber),
-});

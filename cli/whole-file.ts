@@ -1,0 +1,23 @@
+import { renameSync, rmSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { UsageError } from './errors.ts';
+
+/**
+ * Into a file, which is there when it is whole.
+ * @throws UsageError for a file that cannot be written; whatever the chunks throw
+ */
+export async function writeWholeFile(path: string, chunks: AsyncIterable<string | Uint8Array>): Promise<void> {
+  const unfinished = `${path}.${process.pid}`;
+  try {
+    // Opened before anything is read: a stream that opens its file by itself may do so after it was given up.
+    const file = await open(unfinished, 'w');
+    await pipeline(chunks, file.createWriteStream());
+    renameSync(unfinished, path);
+  } catch (cause) {
+    rmSync(unfinished, { force: true });
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    if (syscall !== 'open' && syscall !== 'rename' && syscall !== 'write') throw cause;
+    throw new UsageError(`${path} cannot be written (${code}).`, 'Name another file with --out.', { cause });
+  }
+}
