@@ -58,8 +58,15 @@ export const listRow = (record: IssuanceRecord): string[] => [
 export const sinceOf = (record: IssuanceRecord): number | undefined =>
   record.issuedAt ?? record.rejectedAt ?? record.abandonedAt ?? record.intentAt;
 
-/** A row for a person, a line for each thing that it says. */
-export function describe(record: IssuanceRecord, isRevoked: boolean | undefined): string[] {
+/**
+ * A row for a person, a line for each thing that it says.
+ * @param renewAfter milliseconds since the epoch; undefined where there is no saying
+ */
+export function describe(
+  record: IssuanceRecord,
+  isRevoked: boolean | undefined,
+  renewAfter: number | undefined,
+): string[] {
   const contents = record.certificate === undefined ? undefined : contentsOf(record.certificate);
   const time = (at: number | undefined, what: string) => (at === undefined ? [] : [[what, shortTime(at)] as const]);
   const facts: (readonly [string, string | number | undefined])[] = [
@@ -76,6 +83,7 @@ export function describe(record: IssuanceRecord, isRevoked: boolean | undefined)
     ['key', contents?.key],
     ...time(record.notBefore, 'not before'),
     ...time(record.notAfter, 'not after'),
+    ...time(renewAfter, 'renew after'),
     ...time(record.intentAt, 'intent at'),
     ...time(record.signBefore, 'sign before'),
     ...time(record.issuedAt, 'issued at'),

@@ -1,6 +1,7 @@
 import type { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import type { IAMClient } from '@aws-sdk/client-iam';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Explanation } from './explain.ts';
@@ -13,6 +14,7 @@ export interface Clients {
   lambda(): Promise<LambdaClient>;
   cloudWatch(): Promise<CloudWatchClient>;
   cloudTrail(): Promise<CloudTrailClient>;
+  iam(): Promise<IAMClient>;
 }
 
 /** What a command is given of its surroundings. */

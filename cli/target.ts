@@ -6,6 +6,9 @@ export interface Target {
   readonly tables: {
     readonly issuance: string;
     readonly revocations: string;
+    readonly devices: string;
+    readonly senders: string;
+    readonly keys: string;
     readonly issuers: string;
     readonly failures: string;
   };
@@ -47,6 +50,9 @@ export function targetOf(options: TargetOptions, environment: NodeJS.ProcessEnv)
     tables: {
       issuance: `${prefix}-issuance`,
       revocations: `${prefix}-revocations`,
+      devices: `${prefix}-devices`,
+      senders: `${prefix}-senders`,
+      keys: `${prefix}-keys`,
       issuers: `${prefix}-issuers`,
       failures: `${prefix}-failures`,
     },

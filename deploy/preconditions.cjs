@@ -55,6 +55,7 @@ const forms = /** @type {Record<string, [Form, string]>} */ ({
   giveUpAfterSeconds: count,
   retryBaseSeconds: count,
   pausedSeconds: count,
+  checkSignerSeconds: count,
   issueConcurrency: count,
   issueReservedConcurrency: count,
   logRetentionDays: [{ test: (value) => retentionDays.split(' ').includes(value) }, `one of ${retentionDays}`],
@@ -63,6 +64,7 @@ const forms = /** @type {Record<string, [Form, string]>} */ ({
   requestAlarmPeriods: count,
   watchPeriodSeconds: period,
   reconcileAfterSeconds: count,
+  relintRows: count,
   reconcilePeriodSeconds: period,
   watchSchedule: schedule,
   reconcileSchedule: schedule,
@@ -92,7 +94,8 @@ function intervalOf(/** @type {string} */ rate) {
  * @property {string} handler
  * @property {number} timeout seconds
  * @property {string | number} [reservedConcurrency]
- * @property {{ sqs?: { maximumConcurrency: string | number } }[]} [events]
+ * @property {Record<string, unknown>} [environment]
+ * @property {{ sqs?: { maximumConcurrency: string | number }, schedule?: string }[]} [events]
  */
 
 /**
@@ -200,11 +203,18 @@ async function timeProblems(functions, margins, value) {
   }
   const fed = Object.values(functions).filter(({ events = [] }) => events.some(({ sqs }) => sqs !== undefined));
   const interval = intervalOf(await value('watchSchedule'));
+  const asking = Object.values(functions).filter(({ environment = {} }) => 'CHECK_SIGNER_SECONDS' in environment);
+  const looks = functions['checkSigner']?.events?.flatMap(({ schedule: rate }) => rate ?? []) ?? [];
   const betweenRuns = intervalOf(await value('reconcileSchedule')) ?? 0;
   const leasts = /** @type {const} */ ([
     ['visibilityTimeout', 6 * Math.max(...fed.map(({ timeout }) => timeout)), "6 times the functions' timeout"],
     ['requestAlarmPeriods', (longestRetryDelay + 60) / 60, 'the longest wait between two tries and a minute'],
     ['watchPeriodSeconds', interval ?? 0, 'what lies between two looks'],
+    [
+      'checkSignerSeconds',
+      Math.max(...looks.map((rate) => intervalOf(rate) ?? 0), Math.max(...asking.map(({ timeout }) => timeout)) / 1.5),
+      "what lies between two of check-signer's looks, and two thirds of the functions' timeout (shared/breaker/times.ts)",
+    ],
     ['reconcilePeriodSeconds', 2 * betweenRuns, 'twice what lies between two runs of reconcile'],
     [
       'signBeforeSeconds',

@@ -9,7 +9,7 @@ import {
   makeSNSClient,
   makeSQSClient,
 } from '../shared/aws.ts';
-import { type BreakerChange, Breakers, Gatekeeper, SignerPausedError } from '../shared/breaker/index.ts';
+import { Breakers, Gatekeeper, SignerPausedError } from '../shared/breaker/index.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { errorKinds, MintmarkError } from '../shared/errors.ts';
 import { senderOf } from '../shared/failures/index.ts';
@@ -19,6 +19,9 @@ import {
   announce,
   type IssuerCertificate,
   issueBatch,
+  type Login,
+  logBreakerChange,
+  logNewerPinError,
   measureOutcomes,
   OpenIssuers,
   type Outcome,
@@ -30,13 +33,20 @@ import {
   tellLimit,
 } from '../shared/issuance/index.ts';
 import {
+  CompromisedKeys,
+  DeviceRows,
   Devices,
   Failures,
   IssuanceLedger,
   type Issuer,
+  IssuerNames,
   Issuers,
+  KeyClaims,
+  RateBuckets,
   type Redriven,
   Revocations,
+  rateShards,
+  Senders,
 } from '../shared/ledger/index.ts';
 import { type DeliveredMessage, RetryLater } from '../shared/queue/index.ts';
 import { isPkcs11LibraryStuck, type Signer } from '../shared/signer/index.ts';
@@ -55,6 +65,9 @@ const { configuration, profiles } = readAll({
         ISSUANCE_TABLE: text,
         REVOCATIONS_TABLE: text,
         DEVICES_TABLE: text,
+        SENDERS_TABLE: text,
+        KEYS_TABLE: text,
+        QUOTAS_TABLE: text,
         ISSUERS_TABLE: text,
         FAILURES_TABLE: text,
         CERTIFICATES_TOPIC_ARN: text,
@@ -65,6 +78,7 @@ const { configuration, profiles } = readAll({
         GIVE_UP_AFTER_SECONDS: seconds,
         RETRY_BASE_SECONDS: seconds,
         PAUSED_SECONDS: seconds,
+        CHECK_SIGNER_SECONDS: seconds,
         REDRIVE_QUEUE_ARN: text,
       }),
       process.env,
@@ -83,6 +97,7 @@ const retryLater = new RetryLater(
 const gatekeeper = new Gatekeeper({
   breakers: new Breakers(dynamoDB, configuration.ISSUERS_TABLE),
   pausedSeconds: configuration.PAUSED_SECONDS,
+  checkSignerSeconds: configuration.CHECK_SIGNER_SECONDS,
   now: Date.now,
   onError: (error) => logger.warn("A breaker's record could not be read or written; what was last read stands.", error),
 });
@@ -91,13 +106,19 @@ const authority: Authority = {
   ledger: new IssuanceLedger(dynamoDB, configuration.ISSUANCE_TABLE),
   revocations: new Revocations(dynamoDB, configuration.REVOCATIONS_TABLE),
   devices: new Devices(dynamoDB, configuration.DEVICES_TABLE),
+  senders: new Senders(dynamoDB, configuration.SENDERS_TABLE),
+  compromisedKeys: new CompromisedKeys(dynamoDB, configuration.KEYS_TABLE),
+  keyClaims: new KeyClaims(dynamoDB, configuration.KEYS_TABLE),
+  deviceRows: new DeviceRows(dynamoDB, configuration.ISSUANCE_TABLE),
+  rateBuckets: new RateBuckets(dynamoDB, configuration.QUOTAS_TABLE, randomInt(rateShards)),
   failures: new Failures(dynamoDB, configuration.FAILURES_TABLE),
+  issuerNames: new IssuerNames(dynamoDB, configuration.ISSUERS_TABLE),
   issuers: new OpenIssuers({
     issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
     openSigner,
     now: Date.now,
   }),
-  publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, outcomes),
+  publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, profiles, outcomes),
   onSigned: (counts) =>
     void process.stdout.write(`${signatureLine('issue', configuration.STAGE, counts, Date.now())}\n`),
   now: Date.now,
@@ -110,10 +131,16 @@ const authority: Authority = {
 const reserveAfterSigning = 12_000;
 
 /** At cold start, and when an issuer's row has changed. */
-function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
+function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number, login: Login): Promise<Signer> {
   const { AWS_REGION: region, STAGE: stage, PKCS11_LIBRARY: library } = configuration;
   const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
-  return openIssuerSigner({ kms, region, stage, library, workerUrl, now: Date.now }, issuer, certificate, deadline);
+  return openIssuerSigner(
+    { kms, region, stage, library, workerUrl, now: Date.now },
+    issuer,
+    certificate,
+    deadline,
+    login,
+  );
 }
 
 export async function handler(event: SQSEvent, context: Context): Promise<SQSBatchResponse> {
@@ -127,16 +154,18 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
   const batch = event.Records.map(readRecord);
   const deadline = Date.now() + context.getRemainingTimeInMillis() - reserveAfterSigning;
   const gate = gatekeeper.newGate(context.awsRequestId);
-  const issuers = new AdmittedIssuers(authority.issuers, gate, warnOfNewerPin);
+  const issuers = new AdmittedIssuers(authority.issuers, gate, (issuerId, error) =>
+    logNewerPinError(logger, issuerId, error),
+  );
   const outcomes = await issueBatch({ ...authority, issuers }, batch, deadline);
   const retried: (SQSRecord & Pick<DeliveredMessage, 'wait'>)[] = [];
   for (const [index, record] of event.Records.entries()) {
     const outcome = outcomes[index];
     report(record, outcome, batch[index]);
-    if (outcome === undefined || outcome.kind === 'retry') retried.push({ ...record, wait: waitOf(outcome) });
+    if (outcome === undefined || outcome.kind === 'retry') retried.push({ ...record, wait: waitOfPaused(outcome) });
   }
   const [changes] = await Promise.all([gate.report(), postpone(retried), tell(batch, outcomes)]);
-  for (const change of changes) reportChange(change);
+  for (const change of changes) logBreakerChange(logger, change);
   return { batchItemFailures: retried.map(({ messageId }) => ({ itemIdentifier: messageId })) };
 }
 
@@ -144,20 +173,8 @@ const postpone = (records: readonly DeliveredMessage[]): Promise<void> =>
   retryLater.postpone(records, (error) => logger.warn('A message waits for its full visibility timeout.', error));
 
 /** Of a message that the breaker turned away; the others wait longer with each delivery. */
-const waitOf = (outcome: Outcome | undefined): DeliveredMessage['wait'] =>
+const waitOfPaused = (outcome: Outcome | undefined): DeliveredMessage['wait'] =>
   outcome?.kind === 'retry' && outcome.error instanceof SignerPausedError ? outcome.error.wait : undefined;
-
-/** The environment signs on with the PIN before; one that starts now cannot. */
-const warnOfNewerPin = (issuerId: string, error: MintmarkError): void =>
-  logger.warn("The PIN in an issuer's row does not open its signer; the one before does.", { issuerId, error });
-
-/** The check-signer function tells everybody else: the change is in the record. */
-function reportChange({ from, to }: BreakerChange): void {
-  const { issuerId, state, held, reason, detail } = to;
-  const line = { issuerId, from: from.state, to: state, held, reason, detail };
-  if (state === 'open') logger.error('breaker', line);
-  else logger.info('breaker', line);
-}
 
 /** Of what is retried or failed; the alarms of deploy/alarms.yml are on it. */
 function tell(batch: readonly QueuedRequest[], outcomes: readonly Outcome[]): Promise<void> {

@@ -3,14 +3,16 @@ import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
 import { makeCloudWatchClient, makeDynamoDBClient, makeKMSClient, makeSNSClient } from '../shared/aws.ts';
-import { type BreakerChange, Breakers, Gatekeeper } from '../shared/breaker/index.ts';
+import { Breakers, Gatekeeper } from '../shared/breaker/index.ts';
 import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
-import type { MintmarkError } from '../shared/errors.ts';
 import {
   AdmittedIssuers,
   announce,
   type FinishingAuthority,
   type IssuerCertificate,
+  type Login,
+  logBreakerChange,
+  logNewerPinError,
   measureReconciliation,
   OpenIssuers,
   openIssuerSigner,
@@ -19,7 +21,17 @@ import {
   reconcile,
   signatureLine,
 } from '../shared/issuance/index.ts';
-import { Devices, IssuanceLedger, type Issuer, Issuers, OpenIntents, Revocations } from '../shared/ledger/index.ts';
+import {
+  CompromisedKeys,
+  DeviceRows,
+  Devices,
+  IssuanceLedger,
+  type Issuer,
+  Issuers,
+  OpenIntents,
+  Revocations,
+  Senders,
+} from '../shared/ledger/index.ts';
 import { putMetrics } from '../shared/metrics.ts';
 import { isPkcs11LibraryStuck, type Signer } from '../shared/signer/index.ts';
 
@@ -37,12 +49,15 @@ const { configuration, profiles } = readAll({
         ISSUANCE_TABLE: text,
         REVOCATIONS_TABLE: text,
         DEVICES_TABLE: text,
+        SENDERS_TABLE: text,
+        KEYS_TABLE: text,
         ISSUERS_TABLE: text,
         CERTIFICATES_TOPIC_ARN: text,
         PKCS11_LIBRARY: text,
         STAGE: text,
         AWS_REGION: text,
         RECONCILE_AFTER_SECONDS: seconds,
+        CHECK_SIGNER_SECONDS: seconds,
       }),
       process.env,
     ),
@@ -58,6 +73,7 @@ const gatekeeper = new Gatekeeper({
   breakers: new Breakers(dynamoDB, configuration.ISSUERS_TABLE),
   // Of a message, which there is none of here.
   pausedSeconds: 0,
+  checkSignerSeconds: configuration.CHECK_SIGNER_SECONDS,
   now: Date.now,
   onError: (error) => logger.warn("A breaker's record could not be read or written; what was last read stands.", error),
 });
@@ -66,12 +82,15 @@ const authority: FinishingAuthority = {
   ledger: new IssuanceLedger(dynamoDB, configuration.ISSUANCE_TABLE),
   revocations: new Revocations(dynamoDB, configuration.REVOCATIONS_TABLE),
   devices: new Devices(dynamoDB, configuration.DEVICES_TABLE),
+  deviceRows: new DeviceRows(dynamoDB, configuration.ISSUANCE_TABLE),
+  senders: new Senders(dynamoDB, configuration.SENDERS_TABLE),
+  compromisedKeys: new CompromisedKeys(dynamoDB, configuration.KEYS_TABLE),
   issuers: new OpenIssuers({
     issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
     openSigner,
     now: Date.now,
   }),
-  publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, outcomes),
+  publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, profiles, outcomes),
   onSigned: (counts) => void process.stdout.write(`${signatureLine('reconcile', stage, counts, Date.now())}\n`),
   now: Date.now,
 };
@@ -80,10 +99,16 @@ const authority: FinishingAuthority = {
 const reserveAfterSigning = 15_000;
 
 /** At cold start, and when an issuer's row has changed. */
-function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number): Promise<Signer> {
+function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number, login: Login): Promise<Signer> {
   const { AWS_REGION: region } = configuration;
   const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
-  return openIssuerSigner({ kms, region, stage, library, workerUrl, now: Date.now }, issuer, certificate, deadline);
+  return openIssuerSigner(
+    { kms, region, stage, library, workerUrl, now: Date.now },
+    issuer,
+    certificate,
+    deadline,
+    login,
+  );
 }
 
 /** How a run went; what became of each request is in the log. */
@@ -103,8 +128,11 @@ export async function handler(_event: unknown, context: Context): Promise<Reconc
   }
   // A run asks the breaker as a batch of messages does, and tells it how it went.
   const gate = gatekeeper.newGate(context.awsRequestId);
+  const issuers = new AdmittedIssuers(authority.issuers, gate, (issuerId, error) =>
+    logNewerPinError(logger, issuerId, error),
+  );
   const reconciliation = await reconcile({
-    authority: { ...authority, issuers: new AdmittedIssuers(authority.issuers, gate, warnOfNewerPin) },
+    authority: { ...authority, issuers },
     openIntents,
     patience: configuration.RECONCILE_AFTER_SECONDS * 1000,
     firstShard: randomInt(16),
@@ -112,7 +140,7 @@ export async function handler(_event: unknown, context: Context): Promise<Reconc
   });
   const { requests, overdue, isComplete } = reconciliation;
   for (const request of requests) report(request);
-  for (const change of await gate.report()) reportChange(change);
+  for (const change of await gate.report()) logBreakerChange(logger, change);
   const count = (became: Reconciled['became']) => requests.filter((request) => request.became === became).length;
   const answer = {
     finished: count('finished'),
@@ -148,16 +176,4 @@ function report(request: Reconciled): void {
       return logger.warn('hindered', { ...id, code, detail: message, cure, ...defect });
     }
   }
-}
-
-/** As in functions/issue.ts. */
-const warnOfNewerPin = (issuerId: string, error: MintmarkError): void =>
-  logger.warn("The PIN in an issuer's row does not open its signer; the one before does.", { issuerId, error });
-
-/** As in functions/issue.ts: the check-signer function tells everybody else. */
-function reportChange({ from, to }: BreakerChange): void {
-  const { issuerId, state, held, reason, detail } = to;
-  const line = { issuerId, from: from.state, to: state, held, reason, detail };
-  if (state === 'open') logger.error('breaker', line);
-  else logger.info('breaker', line);
 }

@@ -5,7 +5,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { Devices, Failures, IssuanceLedger } from '../shared/ledger/index.ts';
+import { Devices, Failures, IssuanceLedger, SenderRecords } from '../shared/ledger/index.ts';
 import { type Furniture, furnish, type LocalSigner } from './furnish.ts';
 import { readInstalled } from './setup/installed.ts';
 import { tokenEnvironment } from './softhsm/token.ts';
@@ -18,6 +18,8 @@ export interface Cloud {
   readonly endpoint: string;
   /** What an AWS SDK needs to talk to it, and nothing else. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What SQS attests of whoever has that environment, and who that is to IAM, where it says. */
+  readonly sender: { readonly principalId: string; readonly arn?: string };
   /** Tables, queues, topics and buckets by logical id; `ref` is what CloudFormation's Ref gives, of a queue its URL. */
   readonly resources: Readonly<Record<string, { readonly ref: string }>>;
   /** Resolves with what happened if the cloud ends without having been stopped. Never rejects. */
@@ -124,6 +126,9 @@ export async function startOnThisMachine<C extends Cloud>(
       tokens: { directory: tokens, library: softhsm2Library },
       signer: signing.signer,
     });
+    const senders = new SenderRecords(clients.dynamoDB, refOf('SendersTable'));
+    const note = 'Whoever has the variables that npm start prints';
+    await senders.add({ ...cloud.sender, fleets: '*', profiles: '*', note }, Date.now());
     return {
       ...furniture,
       cloud,

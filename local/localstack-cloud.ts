@@ -70,6 +70,8 @@ async function startLocalStackCloud(ground: Ground, options: LocalStackLocalClou
     return {
       endpoint: localStack.endpoint,
       environment: { ...localStack.environment, ...stubEnvironment },
+      // Whoever sends, SenderId is the account's id.
+      sender: { principalId: ground.accountId },
       resources: await stackResources(localStack.endpoint, region, deployment.stackName),
       died,
       stop: () => localStack.stop(),

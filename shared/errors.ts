@@ -58,7 +58,7 @@ export const errorKinds = {
   SENDER_NOT_ALLOWED: {
     disposition: 'fail',
     failureClass: 'unauthorised',
-    cure: "Add the sender's IAM identity to the profile's allowedSenders, or send as an identity that is listed.",
+    cure: 'Whoever is to enrol it is registered for its fleet and profile with `mintmark senders add`, and listed where the profile or the device has a list of allowedSenders; then the request can be redriven.',
   },
   MESSAGE_KILLED_FUNCTION: {
     disposition: 'fail',
@@ -156,6 +156,18 @@ export const errorKinds = {
     disposition: 'reject-final',
     cure: "Generate a key pair for the device; the issuing CA's own signs certificates and nothing else. Find out who made a CSR with it.",
   },
+  KEY_COMPROMISED: {
+    disposition: 'reject-final',
+    cure: 'Others have the private key: generate a new key pair on the device, and revoke what was issued for the old one. `mintmark keys show` says since when and why it is refused.',
+  },
+  KEY_NOT_PINNED: {
+    disposition: 'reject-reopenable',
+    cure: "Use a key that the device's registration lists under pinnedKeys, or change that with `mintmark devices import` and send the same request again.",
+  },
+  KEY_REUSED: {
+    disposition: 'reject-reopenable',
+    cure: "Generate a key pair for each device; `mintmark keys show` says which other one has it. Where it has moved here from that device, the same request may be sent again once that one's certificate has ended.",
+  },
 
   // Policy.
   NAME_NOT_ALLOWED: {
@@ -171,16 +183,30 @@ export const errorKinds = {
     cure: 'The certificate would break a rule that the profile must keep; mend the profile, then send the request again.',
   },
 
+  // What the device, its fleet or the profile has already.
+  RENEWAL_TOO_EARLY: {
+    disposition: 'reject-reopenable',
+    cure: 'Send the same request again from the time that the message names. A device that lost its key has its certificate revoked first.',
+  },
+  RENEWAL_KEY_NOT_ALLOWED: {
+    disposition: 'reject-final',
+    cure: 'Renew with a new key pair, or with the same one, as the profile says, in a new request.',
+  },
+  QUOTA_EXCEEDED: {
+    disposition: 'reject-reopenable',
+    cure: 'Send the same request again after the time that the message names; find out what asks so often. The limits are in the profile, the number of live certificates also in the registration.',
+  },
+
   // Ours, not the request's.
   ISSUER_NOT_ACTIVE: {
     disposition: 'retry',
     failureClass: 'misconfiguration',
-    cure: 'Make the issuer that the profile names active in the issuers table.',
+    cure: 'Let the name that the profile calls its issuer lead to an active one: mintmark issuers list, then activate.',
   },
   ISSUER_EXPIRES_TOO_SOON: {
     disposition: 'retry',
     failureClass: 'misconfiguration',
-    cure: "Roll the issuing CA: the profile's validity does not fit into what is left of it.",
+    cure: "Roll the issuing CA (mintmark issuers add, activate): the profile's validity does not fit into what is left of it.",
   },
   CONFIGURATION_INVALID: {
     disposition: 'retry',

@@ -2,6 +2,8 @@ import { type IssuanceRecord, Revocations } from '../../shared/ledger/index.ts';
 import { certificateJson, describe, pemOf, sinceOf } from '../certificate-view.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
+import { isoTime } from '../json.ts';
+import { renewalAdvice } from '../renew-after.ts';
 import { select } from '../selection.ts';
 import type { Session } from '../session.ts';
 import { notEmpty, serialNumber } from '../values.ts';
@@ -62,10 +64,16 @@ export const command = defineCommand<Options>({
       );
     }
     const revoked = isRevoked === undefined ? {} : { revoked: isRevoked };
+    // What is revoked is not renewed, but replaced at once.
+    const renewAfter =
+      shown.certificate === undefined || isRevoked === true
+        ? undefined
+        : renewalAdvice()(shown.profile, shown.certificate);
+    const renewal = renewAfter === undefined ? {} : { renewAfter: isoTime(renewAfter) };
     return {
       exitCode: 0,
-      json: { certificate: { ...certificateJson(shown), ...revoked, certificate: pemOf(shown) ?? null } },
-      lines: describe(shown, isRevoked),
+      json: { certificate: { ...certificateJson(shown), ...revoked, ...renewal, certificate: pemOf(shown) ?? null } },
+      lines: describe(shown, isRevoked, renewAfter),
     };
   },
 });

@@ -27,7 +27,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: ['failures', 'list'],
-    summary: 'messages that ended without an answer under a device id, newest day first',
+    summary: 'messages that ended without an answer under a device id, newest first',
     load: async () => (await import('./failures-list.ts')).command,
   },
   {
@@ -46,6 +46,96 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./failures-dismiss.ts')).command,
   },
   {
+    name: ['devices', 'import'],
+    summary: 'register devices from a file, or change what their registrations say',
+    load: async () => (await import('./devices-import.ts')).command,
+  },
+  {
+    name: ['devices', 'list'],
+    summary: 'registered devices, by fleet and state',
+    load: async () => (await import('./devices-list.ts')).command,
+  },
+  {
+    name: ['devices', 'show'],
+    summary: 'one device: its registration, its certificates, and whose senders may enrol it',
+    load: async () => (await import('./devices-show.ts')).command,
+  },
+  {
+    name: ['devices', 'block'],
+    summary: 'let devices have no further certificate',
+    load: async () => (await import('./devices-block.ts')).command,
+  },
+  {
+    name: ['devices', 'unblock'],
+    summary: 'let blocked devices have certificates again',
+    load: async () => (await import('./devices-unblock.ts')).command,
+  },
+  {
+    name: ['senders', 'add'],
+    summary: 'let a role or user enrol the devices of fleets by profiles, and no others',
+    load: async () => (await import('./senders-add.ts')).command,
+  },
+  {
+    name: ['senders', 'list'],
+    summary: 'who is registered, for which fleets and profiles',
+    load: async () => (await import('./senders-list.ts')).command,
+  },
+  {
+    name: ['senders', 'show'],
+    summary: 'one sender, and whether its ARN still has the id that SQS attests',
+    load: async () => (await import('./senders-show.ts')).command,
+  },
+  {
+    name: ['senders', 'remove'],
+    summary: 'end the registration of a role or user',
+    load: async () => (await import('./senders-remove.ts')).command,
+  },
+  {
+    name: ['keys', 'block'],
+    summary: 'let no request have a certificate with keys that others know',
+    load: async () => (await import('./keys-block.ts')).command,
+  },
+  {
+    name: ['keys', 'show'],
+    summary: 'whether a key is blocked, and which device and certificates have it',
+    load: async () => (await import('./keys-show.ts')).command,
+  },
+  {
+    name: ['keys', 'unblock'],
+    summary: 'let blocked keys be certified again',
+    load: async () => (await import('./keys-unblock.ts')).command,
+  },
+  {
+    name: ['issuers', 'list'],
+    summary: 'issuing CAs, the names by which they issue, and by when to roll them',
+    load: async () => (await import('./issuers-list.ts')).command,
+  },
+  {
+    name: ['issuers', 'show'],
+    summary: 'one issuing CA: its certificate, key, names and breaker',
+    load: async () => (await import('./issuers-show.ts')).command,
+  },
+  {
+    name: ['issuers', 'add'],
+    summary: 'write down a new issuing CA, which issues nothing yet',
+    load: async () => (await import('./issuers-add.ts')).command,
+  },
+  {
+    name: ['issuers', 'activate'],
+    summary: 'let a name lead to an issuing CA: its profiles issue by it',
+    load: async () => (await import('./issuers-activate.ts')).command,
+  },
+  {
+    name: ['issuers', 'retire'],
+    summary: 'let an issuing CA sign no further certificate',
+    load: async () => (await import('./issuers-retire.ts')).command,
+  },
+  {
+    name: ['profiles', 'check'],
+    summary: 'what is wrong with profiles, and the certificate that each makes',
+    load: async () => (await import('./profiles-check.ts')).command,
+  },
+  {
     name: ['queue', 'status'],
     summary: 'what waits in the queues, whether it is being issued, and what to do if not',
     load: async () => (await import('./queue-status.ts')).command,
@@ -59,6 +149,11 @@ export const commands: readonly CommandEntry[] = [
     name: ['queue', 'resume'],
     summary: 'let one batch try a paused signer; if that works, all',
     load: async () => (await import('./queue-resume.ts')).command,
+  },
+  {
+    name: ['relint'],
+    summary: 'hold certificates that were issued to the rules of today',
+    load: async () => (await import('./relint.ts')).command,
   },
   {
     name: ['health'],
@@ -77,5 +172,10 @@ export const groups: Readonly<Record<string, string>> = {
   certificates: 'the issuance table: every request, and every certificate issued',
   failures: 'the failures table: messages that ended without an answer under a device id',
   audit: 'the CA keys: whether what they signed is what was to be signed',
+  devices: 'the devices table: which devices there are, and what each may have',
+  senders: 'the senders table: who may enrol which fleets, and by which profiles',
+  issuers: 'the issuing CAs, and by which names they issue',
+  profiles: 'what may be issued: profiles/*.yaml',
+  keys: 'the keys table: which keys are compromised, and which are one device alone is to have',
   queue: 'the queues and the breakers: what waits, and whether the signers are asked',
 };

@@ -49,7 +49,7 @@ export function awsError(protocol: Protocol, status: number, code: string, messa
   }
 }
 
-function escapeXml(text: string): string {
+export function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 

@@ -37,8 +37,14 @@ export const callErrors = {
 
 /** Faults of the functions' calls of AWS, on demand. Calls of others (tests, drills, the cloud itself) pass. */
 export class CallFaults {
+  readonly #onHappened: (fault: CallFault) => void;
   #pending: { readonly fault: CallFault; left: number }[] = [];
   #happened = 0;
+
+  /** @param onHappened hears of each call that went wrong */
+  constructor(onHappened: (fault: CallFault) => void = () => undefined) {
+    this.#onHappened = onHappened;
+  }
 
   /** How many calls went wrong so far. */
   get happened(): number {
@@ -74,6 +80,7 @@ export class CallFaults {
     if (pending.left > 0) pending.left -= 1;
     if (pending.left === 0) this.#pending = this.#pending.filter((other) => other !== pending);
     this.#happened += 1;
+    this.#onHappened(pending.fault);
     return pending.fault;
   }
 }

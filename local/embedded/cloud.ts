@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { S3Client } from '@aws-sdk/client-s3';
@@ -16,11 +16,13 @@ import { EventSourceMapping } from './event-source-mapping.ts';
 import { forwardTo, forwardToEmulator } from './forward.ts';
 import type { Service } from './gateway.ts';
 import { startGateway } from './gateway.ts';
+import { iamService, type Principal } from './iam-service.ts';
 import { lambdaService } from './lambda-service.ts';
 import { type MessageSource, queueSource } from './message-source.ts';
 import { MetricStatistics } from './metric-statistics.ts';
 import type { Clients } from './provision.ts';
 import { provision } from './provision.ts';
+import { ageOfOldestIn, withQueueAges } from './queue-ages.ts';
 import { Schedule } from './schedule.ts';
 import { sqsService } from './sqs-service.ts';
 
@@ -69,6 +71,8 @@ export interface EmbeddedCloud {
   readonly endpoint: string;
   /** What an AWS SDK needs to talk to it, and nothing else. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Who has that environment: a user of IAM, and what SQS attests of it. */
+  readonly sender: { readonly principalId: string; readonly arn: string };
   /** Tables, queues, topics and buckets by logical id. */
   readonly resources: Readonly<Record<string, ResourceReference>>;
   /** By logical id: its ARN, the access key id that it calls AWS with (SenderId of what it sends), its processes now. */
@@ -89,6 +93,9 @@ const onlyAccountId = '000000000000';
 
 /** Signatures are not verified here, so there is one for all and it is no secret. */
 const secretAccessKey = 'local';
+
+/** Whoever uses this cloud. */
+const operator: Principal = { kind: 'User', name: 'operator', path: '/', id: accessKeyIdOf('operator') };
 
 /** AWS's least MaximumConcurrency, for mappings that set none: this is one machine. */
 const defaultConcurrency = 2;
@@ -145,8 +152,19 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
       .set('kms', toStub)
       .set('cloudhsm', toStub)
       .set('cloudtrail', toStub)
+      .set(
+        'iam',
+        iamService({ accountId: options.accountId, principals: [operator], randomBytes, now: () => options.now() }),
+      )
       .set('lambda', lambdaService(mappings, pools))
-      .set('monitoring', cloudWatchService(keepMetric, statistics));
+      .set(
+        'monitoring',
+        // fauxqs has the machine's time.
+        cloudWatchService(
+          keepMetric,
+          withQueueAges(statistics, ageOfOldestIn(toFauxqs, Date.now), () => options.now()),
+        ),
+      );
 
     const { region, accountId, stage, parameters } = options;
     const definitions = resolveDefinitions(documents, { endpoint, region, accountId, stage, parameters });
@@ -206,7 +224,8 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
 
     return {
       endpoint,
-      environment: awsEnvironment(endpoint, options, accessKeyIdOf('operator')),
+      environment: awsEnvironment(endpoint, options, operator.id),
+      sender: { principalId: operator.id, arn: `arn:aws:iam::${accountId}:user/${operator.name}` },
       resources: definitions.references,
       functions: Object.fromEntries(functions.map((one) => [one.logicalId, one])),
       metrics,

@@ -79,7 +79,7 @@ const keySchema = z
   .array(z.strictObject({ AttributeName: z.string(), KeyType: z.enum(['HASH', 'RANGE']) }))
   .min(1)
   .max(2);
-const globalSecondaryIndex = z.strictObject({
+const secondaryIndex = z.strictObject({
   IndexName: z.string().min(3),
   KeySchema: keySchema,
   Projection: z.strictObject({
@@ -92,7 +92,8 @@ const table = z.strictObject({
   BillingMode: z.literal('PAY_PER_REQUEST'),
   AttributeDefinitions: z.array(z.strictObject({ AttributeName: z.string(), AttributeType: z.enum(['S', 'N', 'B']) })),
   KeySchema: keySchema,
-  GlobalSecondaryIndexes: z.array(globalSecondaryIndex).optional(),
+  LocalSecondaryIndexes: z.array(secondaryIndex).optional(),
+  GlobalSecondaryIndexes: z.array(secondaryIndex).optional(),
 });
 
 const count = z.coerce.number().int().nonnegative();

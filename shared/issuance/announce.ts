@@ -1,8 +1,11 @@
 import { PublishBatchCommand, type PublishBatchRequestEntry, type SNSClient } from '@aws-sdk/client-sns';
-import { type ErrorCode, errorKinds, MintmarkError } from '../errors.ts';
+import { asMintmarkError, type ErrorCode, errorKinds, MintmarkError } from '../errors.ts';
 import { storeError } from '../ledger/index.ts';
 import { certificatePem } from './certificate.ts';
+import { readIssuedCertificate } from './issued-certificate.ts';
 import type { AnsweredRequest, Outcome } from './outcome.ts';
+import type { Profile } from './profile.ts';
+import { renewAfterOf } from './renewal.ts';
 
 /** PublishBatch takes at most this many entries (Amazon SNS API reference). */
 const maximumEntries = 10;
@@ -20,6 +23,11 @@ export type Announcement =
       readonly serialNumber: string;
       /** PEM of the leaf; its issuer's certificate is at the caIssuers URL in it. */
       readonly certificate: string;
+      /**
+       * When the device had best ask for its next certificate, RFC 3339: spread over its fleet, and within the profile's
+       * window. Not there for a certificate without an end.
+       */
+      readonly renewAfter?: string;
     }
   | {
       readonly version: 1;
@@ -36,13 +44,26 @@ export type Announcement =
       readonly cure: string;
     };
 
-/** The announcement of an outcome; none for what has no answer under a device id. */
-export function announcementOf(outcome: Outcome): Announcement | undefined {
+/** By name, those that are deployed. */
+type Profiles = ReadonlyMap<string, Pick<Profile, 'renewal'>>;
+
+/**
+ * The announcement of an outcome; none for what has no answer under a device id.
+ * @throws DerError for a row whose certificate is none
+ */
+export function announcementOf(outcome: Outcome, profiles: Profiles): Announcement | undefined {
   switch (outcome.kind) {
     case 'issued': {
       const { deviceId, requestId, profile, issuerId, serialNumber, certificate } = outcome.row;
       const common = { version: 1, type: 'certificate.issued', deviceId, requestId, profile } as const;
-      return { ...common, issuerId, serialNumber, certificate: certificatePem(certificate) };
+      const renewAfter = renewAfterOf(profiles.get(profile), readIssuedCertificate(certificate));
+      return {
+        ...common,
+        issuerId,
+        serialNumber,
+        certificate: certificatePem(certificate),
+        ...(renewAfter === undefined ? {} : { renewAfter: new Date(renewAfter).toISOString() }),
+      };
     }
     case 'rejected':
       return refusal(
@@ -66,16 +87,22 @@ function refusal(
   return { version: 1, type, deviceId, requestId, profile, code, detail, cure };
 }
 
-/** Publishes the announcements of outcomes; answers with those that SNS did not take. */
+/** Publishes the announcements of outcomes; answers with those that could not be made, or that SNS did not take. */
 export async function announce(
   client: SNSClient,
   topicArn: string,
+  profiles: Profiles,
   outcomes: readonly Outcome[],
 ): Promise<ReadonlyMap<Outcome, MintmarkError>> {
   const untold = new Map<Outcome, MintmarkError>();
   const announced = outcomes.flatMap((outcome) => {
-    const announcement = announcementOf(outcome);
-    return announcement === undefined ? [] : [{ outcome, announcement }];
+    try {
+      const announcement = announcementOf(outcome, profiles);
+      return announcement === undefined ? [] : [{ outcome, announcement }];
+    } catch (error) {
+      untold.set(outcome, asMintmarkError(error));
+      return [];
+    }
   });
   for (let start = 0; start < announced.length; start += maximumEntries) {
     const batch = announced.slice(start, start + maximumEntries);

@@ -2,11 +2,12 @@ import { MintmarkError } from '../errors.ts';
 import type { Device, RequestIdentity } from '../ledger/index.ts';
 import type { Authority } from './authority.ts';
 import { type CertificationRequest, decodeCsr, parseCertificationRequest } from './certification-request.ts';
+import { spkiSha256Of } from './key-standing.ts';
 import { readMessage } from './message.ts';
 import type { QueuedRequest } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import { requestHashOf, unreadableRequestHashOf } from './request-hash.ts';
-import { authoriseSender, principalOf } from './sender.ts';
+import { authoriseSender, principalOf, refuseUnlisted } from './sender.ts';
 import { type Outcomes, settleAll } from './settle.ts';
 
 /** A message that could be read, from a sender who may enrol the device that it names. */
@@ -18,6 +19,8 @@ export interface AuthorisedRequest {
   readonly device: Device | undefined;
   /** The CSR, or the refusal that its encoding has earned. */
   readonly csr: CertificationRequest | MintmarkError;
+  /** Whether operators have blocked the CSR's key. */
+  readonly isKeyCompromised: boolean;
 }
 
 /**
@@ -36,34 +39,44 @@ export async function authorise(
     (queued) => ({ queued, ...readRequest(authority, queued) }),
   );
   const deviceIds = read.map(({ message }) => message.deviceId);
-  const registered = authority.devices.find(deviceIds, authority.now());
+  const principals = read.map(({ sender }) => sender);
+  const now = authority.now();
+  const keys = read.flatMap(({ spkiSha256 }) => spkiSha256 ?? []);
+  const registered = Promise.all([
+    authority.devices.find(deviceIds, now),
+    authority.senders.find(principals, now),
+    authority.compromisedKeys.among(keys),
+  ]);
   return settleAll(
     read,
     ({ queued }) => queued,
     outcomes,
-    async ({ queued, message, profile, sender }) => {
-      const device = (await registered).get(message.deviceId);
-      authoriseSender(sender, profile, device);
-      const csr = readCsr(message.csr);
+    async ({ queued, message, profile, sender, csr, spkiSha256 }) => {
+      const { deviceId, requestId } = message;
+      const [devices, senders, compromised] = await registered;
+      const device = devices.get(deviceId);
+      authoriseSender({ principal: sender, sender: senders.get(sender), profile, deviceId, device });
       const requestHash =
         csr instanceof MintmarkError
           ? unreadableRequestHashOf(message.csr, profile.name)
           : requestHashOf(csr, profile.name);
-      const { deviceId, requestId } = message;
       const identity = { deviceId, requestId, requestHash, profile: profile.name, sender };
-      return { queued, identity, profile, device, csr };
+      const isKeyCompromised = spkiSha256 !== undefined && compromised.has(spkiSha256);
+      return { queued, identity, profile, device, csr, isKeyCompromised };
     },
   );
 }
 
-/** The message and its profile, from a sender whom the profile allows; there is no answer without one. */
+/** The message and its profile, from a sender whom the profile may allow; there is no answer without one. */
 function readRequest(authority: Authority, queued: QueuedRequest) {
   const message = readMessage(queued.body);
   const profile = authority.profiles.get(message.profile);
   if (profile === undefined) throw new MintmarkError('PROFILE_UNKNOWN', `There is no profile ${message.profile}.`);
   const sender = principalOf(queued.senderId);
-  authoriseSender(sender, profile, undefined);
-  return { message, profile, sender };
+  refuseUnlisted(sender, profile);
+  const csr = readCsr(message.csr);
+  const spkiSha256 = csr instanceof MintmarkError ? undefined : spkiSha256Of(csr.subjectPublicKeyInfo);
+  return { message, profile, sender, csr, spkiSha256 };
 }
 
 function readCsr(csr: string): CertificationRequest | MintmarkError {

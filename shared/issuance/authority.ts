@@ -1,16 +1,32 @@
 import type { MintmarkError } from '../errors.ts';
-import type { Devices, Failures, IssuanceLedger, Revocations } from '../ledger/index.ts';
+import type {
+  CompromisedKeys,
+  DeviceRows,
+  Devices,
+  Failures,
+  IssuanceLedger,
+  IssuerNames,
+  KeyClaims,
+  RateBuckets,
+  Revocations,
+  Senders,
+} from '../ledger/index.ts';
 import type { LintedTbsCertificate } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import type { SignatureCounts } from './signature-counts.ts';
 
-/** Whether the HSM is asked once more: each attempt with a wrong PIN counts towards locking the crypto user out. */
-export type RefusedPin = 'stays-refused' | 'is-sent-again';
+/**
+ * Whether the HSM is asked once more: each attempt with a wrong PIN counts towards locking the crypto user out. `is-proved`:
+ * also where a signer works, which is then opened anew with a login, and signs no more where that fails.
+ */
+export type RefusedPin = 'stays-refused' | 'is-sent-again' | 'is-proved';
 
 /** Issuing CAs with their signers open: see OpenIssuers, and AdmittedIssuers for one batch of a queue. */
 export interface IssuerSource {
+  /** By the issuer's row, which may be read from memory. @throws MintmarkError ISSUER_NOT_ACTIVE, the store's */
+  requireActive(issuerId: string): Promise<void>;
   /** @param deadline milliseconds since the epoch */
   open(issuerId: string, deadline: number): Promise<OpenIssuer>;
   /**
@@ -26,10 +42,13 @@ export interface FinishingAuthority {
   readonly ledger: IssuanceLedger<LintedTbsCertificate>;
   readonly revocations: Revocations;
   readonly devices: Devices;
+  readonly deviceRows: DeviceRows;
+  readonly senders: Senders;
+  readonly compromisedKeys: CompromisedKeys;
   readonly issuers: IssuerSource;
   /** Tells whoever listens how requests ended; answers with the outcomes that could not be told, and why. */
   readonly publish: (outcomes: readonly Outcome[]) => Promise<ReadonlyMap<Outcome, MintmarkError>>;
-  /** Hears of each call to a signer that gave signatures, once what came of them is stored. */
+  /** Hears of each call to a signer, part by part, each before the step that it must outlive: it returns when that is told. */
   readonly onSigned: (counts: SignatureCounts) => void;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -37,6 +56,9 @@ export interface FinishingAuthority {
 
 /** Everything that issuing needs from outside; made once for a process. */
 export interface Authority extends FinishingAuthority {
+  readonly rateBuckets: RateBuckets;
+  readonly issuerNames: Pick<IssuerNames, 'resolve' | 'resolveNow'>;
+  readonly keyClaims: KeyClaims;
   readonly failures: Failures;
   readonly randomBytes: (count: number) => Uint8Array;
   /** How long an intent may be signed after it was recorded. */

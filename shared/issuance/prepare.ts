@@ -4,7 +4,10 @@ import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
+import { isBeyondDeviceQuota, type LimitedRequest, refuseBeyondDeviceLimits } from './device-limits.ts';
+import { openIssuerOf } from './issuer-of-profile.ts';
 import { refuseIssuersKey } from './key-checks/issuer-key.ts';
+import { claimKey, keyRefusal, spkiSha256Of } from './key-standing.ts';
 import { type LintedTbsCertificate, lint } from './lint.ts';
 import { type GrantedNames, grantNames } from './names.ts';
 import type { OpenIssuer } from './open-issuers.ts';
@@ -12,11 +15,14 @@ import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import { verifyProofOfPossession } from './proof-of-possession.ts';
 import { checkPublicKey, readPublicKey } from './public-key.ts';
+import { deviceQuotaOf } from './quota.ts';
+import { countRecorded, reserveRate } from './rates.ts';
 import { deviceRefusal } from './registration.ts';
 import { resume } from './resume.ts';
 import { type Outcomes, settleAll } from './settle.ts';
 import type { Prepared } from './sign.ts';
 import { newSerialNumber, validityOf } from './tbs.ts';
+import { Turns } from './turns.ts';
 
 /** How often a request is looked at again because another worker wrote its row in between. */
 const maximumContention = 4;
@@ -32,31 +38,54 @@ export async function prepare(
   outcomes: Outcomes,
 ): Promise<Prepared[]> {
   const rows = authority.ledger.read(requests.map(({ identity }) => identity));
+  const turns = new Turns();
   const prepared = await settleAll(
     requests,
     ({ queued }) => queued,
     outcomes,
-    async (authorised) => {
-      let request = authorised;
-      let standing = (await rows).get(keyOf(request.identity));
-      for (let contention = 0; contention < maximumContention; contention++) {
-        const step = await nextStep(authority, request, standing, deadline);
-        if (step !== 'row-changed') return { request: authorised, step };
-        // Whatever changed the row, what was known of the device may be as old as the row that was read.
-        const { identity } = request;
-        standing = (await authority.ledger.read([identity])).get(keyOf(identity));
-        const devices = await authority.devices.findNow([identity.deviceId], authority.now());
-        request = { ...request, device: devices.get(identity.deviceId) };
-      }
-      throw new MintmarkError('STORE_UNAVAILABLE', 'Other workers kept writing the same row.');
-    },
+    (request) =>
+      turns.take(turnOf(request), async () => {
+        const standing = (await rows).get(keyOf(request.identity));
+        return { request, step: await lastStep(authority, request, standing, deadline) };
+      }),
   );
   const toSign: Prepared[] = [];
   for (const { request, step } of prepared) {
     if ('kind' in step) outcomes.set(request.queued, step);
     else toSign.push(step);
   }
-  return toSign;
+  return countRecorded(authority, toSign, outcomes);
+}
+
+/** Requests of a device that has a quota see one another's intents, and none is given up for one beside it. */
+const turnOf = ({ identity, profile, device }: AuthorisedRequest): string | undefined =>
+  deviceQuotaOf(profile, device) === undefined ? undefined : `${profile.name}#${identity.deviceId}`;
+
+/** As often as other workers write the row in between. */
+async function lastStep(
+  authority: Authority,
+  authorised: AuthorisedRequest,
+  read: StandingRow | undefined,
+  deadline: number,
+): Promise<Exclude<Step, 'row-changed'>> {
+  const { identity } = authorised;
+  let request = authorised;
+  let standing = read;
+  for (let contention = 0; contention < maximumContention; contention++) {
+    const step = await nextStep(authority, request, standing, deadline);
+    if (step !== 'row-changed') return step;
+    // Whatever changed the row, what was known of device and key may be as old as the row that was read.
+    standing = (await authority.ledger.read([identity])).get(keyOf(identity));
+    const devices = await authority.devices.findNow([identity.deviceId], authority.now());
+    const isKeyCompromised = await isCompromised(authority, request.csr);
+    request = { ...request, device: devices.get(identity.deviceId), isKeyCompromised };
+  }
+  throw new MintmarkError('STORE_UNAVAILABLE', 'Other workers kept writing the same row.');
+}
+
+async function isCompromised({ compromisedKeys }: Authority, csr: AuthorisedRequest['csr']): Promise<boolean> {
+  if (csr instanceof MintmarkError) return false;
+  return (await compromisedKeys.among([spkiSha256Of(csr.subjectPublicKeyInfo)])).size > 0;
 }
 
 type Step = Prepared | Outcome | 'row-changed';
@@ -110,18 +139,53 @@ async function evaluate(
   await revokeAbandoned(authority, standing);
   try {
     const granted = examine(request);
-    // Not before the request is found good: what is refused is answered, HSM or no HSM.
-    const issuer = await authority.issuers.open(request.profile.issuer, deadline);
-    const linted = toBeSigned(authority, request.profile, granted, issuer);
-    const now = authority.now();
-    const signBefore = now + authority.signBeforeSeconds * 1000;
-    const written = await authority.ledger.recordIntent(request.identity, standing, linted, signBefore, now);
-    return written.done ? { request, intent: written.row, issuer, isResumed: false } : 'row-changed';
+    await refuseBeyondDeviceLimits(authority, limitedOf(request), granted.subjectPublicKeyInfo);
+    const recorded = await record(authority, request, granted, standing, deadline);
+    if (recorded === 'row-changed' || !(await isBeyondDeviceQuota(authority, limitedOf(request)))) return recorded;
+    await abandon(authority, recorded.intent, 'quota-exceeded');
+    return 'row-changed';
   } catch (thrown) {
     const error = asMintmarkError(thrown);
     if (!error.disposition.startsWith('reject')) throw error;
     const written = await authority.ledger.reject(request.identity, standing, error, authority.now());
     return written.done ? rejected(request, written.row) : 'row-changed';
+  }
+}
+
+const limitedOf = ({ identity, profile, device }: AuthorisedRequest): LimitedRequest => ({
+  key: identity,
+  profile,
+  device,
+});
+
+/** [1], with a place under the profile's hourly limits. */
+async function record(
+  authority: Authority,
+  request: AuthorisedRequest,
+  granted: Granted,
+  standing: ReopenableRow | undefined,
+  deadline: number,
+): Promise<Prepared | 'row-changed'> {
+  const { identity, profile } = request;
+  const place = await reserveRate(authority, request);
+  let isRecorded = false;
+  try {
+    // Not before the request is found good: what is refused is answered, HSM or no HSM.
+    const issuer = await openIssuerOf(authority, profile, deadline);
+    const linted = toBeSigned(authority, profile, granted, issuer);
+    const now = authority.now();
+    const { deviceId, requestId } = identity;
+    const claim = { deviceId, requestId, notAfter: linted.notAfter };
+    await claimKey(authority.keyClaims, profile, granted.subjectPublicKeyInfo, claim, now);
+    const signBefore = now + authority.signBeforeSeconds * 1000;
+    // One whose reply is lost may be: it counts.
+    isRecorded = true;
+    const written = await authority.ledger.recordIntent(identity, standing, linted, signBefore, now);
+    isRecorded = written.done;
+    return written.done ? { request, intent: written.row, issuer, isResumed: false } : 'row-changed';
+  } finally {
+    if (isRecorded) place.keep();
+    else place.release();
   }
 }
 
@@ -135,14 +199,16 @@ interface Granted {
  * Cheap looks before expensive ones: registration, encoding, the key's size, the signature's arithmetic; then the names.
  * @throws MintmarkError with a rejection's code
  */
-function examine({ csr, device, identity, profile }: AuthorisedRequest): Granted {
+function examine({ csr, device, identity, profile, isKeyCompromised }: AuthorisedRequest): Granted {
   const refusal = deviceRefusal(identity.deviceId, profile, device);
   if (refusal !== undefined) throw new MintmarkError(refusal.code, refusal.detail);
   if (csr instanceof MintmarkError) throw csr;
   checkPublicKey(csr.publicKey, profile.keys);
+  const ofKey = keyRefusal(csr.subjectPublicKeyInfo, isKeyCompromised, device);
+  if (ofKey !== undefined) throw new MintmarkError(ofKey.code, ofKey.detail);
   verifyProofOfPossession(csr);
   return {
-    names: grantNames(profile, identity.deviceId, csr),
+    names: grantNames(profile, identity.deviceId, csr, device?.allowedNames),
     subjectPublicKeyInfo: csr.subjectPublicKeyInfo,
   };
 }
@@ -159,8 +225,9 @@ function toBeSigned(
 ): LintedTbsCertificate {
   const { certificate, issuerId } = issuer.tbsIssuer;
   refuseIssuersKey(readPublicKey(granted.subjectPublicKeyInfo), certificate.publicKey);
-  const { notBefore, notAfter } = validityOf(profile, certificate.notBefore, authority.now());
-  if (notAfter > certificate.notAfter) {
+  const now = authority.now();
+  const { notBefore, notAfter } = validityOf(profile, certificate, now);
+  if (notAfter > certificate.notAfter || notAfter <= now) {
     const end = new Date(certificate.notAfter).toISOString();
     throw new MintmarkError(
       'ISSUER_EXPIRES_TOO_SOON',

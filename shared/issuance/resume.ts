@@ -1,10 +1,13 @@
 import type { AbandonReason, RecordedIntent } from '../ledger/index.ts';
 import type { FinishingAuthority } from './authority.ts';
+import { isBeyondDeviceQuota } from './device-limits.ts';
+import { keyRefusal, spkiSha256Of } from './key-standing.ts';
 import { isStillOfIssuer } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Profile } from './profile.ts';
 import { deviceRefusal } from './registration.ts';
 import { authoriseSender } from './sender.ts';
+import { readTbsCertificate } from './tbs-reader.ts';
 
 /** An intent that was recorded earlier, and who asks for it now. */
 export interface OpenRequest {
@@ -24,8 +27,8 @@ export type Resumption =
   | { readonly next: 'abandon'; readonly reason: AbandonReason };
 
 /**
- * The world may have changed since the intent was recorded: device, sender, issuer and revocation are looked at again,
- * past every cache.
+ * The world may have changed since the intent was recorded: device, sender, key, quota, issuer and revocation are looked at
+ * again, past every cache. Renewal is not: what was in time when it was recorded stays so.
  * @param deadline of opening the signer, in milliseconds since the epoch
  * @throws MintmarkError SENDER_NOT_ALLOWED, which is for the caller to answer; those of OpenIssuers.open and the store
  */
@@ -35,19 +38,31 @@ export async function resume(
   deadline: number,
 ): Promise<Resumption> {
   const { deviceId } = intent;
-  const [devices, isRevoked] = await Promise.all([
+  const { subjectPublicKeyInfo } = readTbsCertificate(intent.tbsCertificate);
+  const [devices, senders, compromised, isRevoked] = await Promise.all([
     authority.devices.findNow([deviceId], authority.now()),
+    authority.senders.findNow([sender], authority.now()),
+    authority.compromisedKeys.among([spkiSha256Of(subjectPublicKeyInfo)]),
     authority.revocations.isRevoked(intent),
   ]);
   const device = devices.get(deviceId);
-  authoriseSender(sender, profile, device);
+  authoriseSender({ principal: sender, sender: senders.get(sender), profile, deviceId, device });
   if (isRevoked) return { next: 'abandon', reason: 'serial-number-revoked' };
-  const refusal = deviceRefusal(deviceId, profile, device);
+  const refusal =
+    deviceRefusal(deviceId, profile, device) ?? keyRefusal(subjectPublicKeyInfo, compromised.size > 0, device);
   if (refusal !== undefined) return { next: 'abandon', reason: reasonOf[refusal.code] };
+  if (await isBeyondDeviceQuota(authority, { key: intent, profile, device })) {
+    return { next: 'abandon', reason: 'quota-exceeded' };
+  }
   const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
   return isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)
     ? { next: 'sign', issuer }
     : { next: 'abandon', reason: 'issuer-replaced' };
 }
 
-const reasonOf = { DEVICE_UNKNOWN: 'device-unknown', DEVICE_BLOCKED: 'device-blocked' } as const;
+const reasonOf = {
+  DEVICE_UNKNOWN: 'device-unknown',
+  DEVICE_BLOCKED: 'device-blocked',
+  KEY_COMPROMISED: 'key-compromised',
+  KEY_NOT_PINNED: 'key-not-pinned',
+} as const;

@@ -14,6 +14,7 @@ import {
   timestamp,
 } from './attributes.ts';
 import { batchGet, type Rows, rowsOf } from './batch-get.ts';
+import { countsUntilOf } from './device-rows.ts';
 import {
   type AbandonedRow,
   type AbandonReason,
@@ -112,6 +113,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
         signBefore: timestamp(signBefore),
         openIntentShard: string(shardOf(linted.serialNumber)),
         intentAt: timestamp(now),
+        countsUntil: string(countsUntilOf(request.profile, linted.notAfter, now)),
       },
       remove: ['code', 'detail', 'reopenable', 'rejectedAt', 'abandonReason'],
       placeholders: reopening(request, standing),
@@ -225,7 +227,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
     const done = await this.#update('abandon', intent, {
       set: { abandonedAt: timestamp(now), abandonReason: string(reason) },
       append: { abandonedSerialNumbers: { L: [{ M: attempted }] } },
-      remove: ['tbsCertificate'],
+      remove: ['tbsCertificate', 'countsUntil'],
       placeholders: { ':intent': string('intent'), ':serialNumber': string(serialNumber) },
     });
     if (!done) return { done };

@@ -109,12 +109,18 @@ export type AbandonReason =
   | 'sender-not-allowed'
   | 'device-unknown'
   | 'device-blocked'
+  /** Its key was found to be compromised meanwhile. */
+  | 'key-compromised'
+  /** The device's registration lists keys meanwhile, and not this one. */
+  | 'key-not-pinned'
   /** No profile of this name is deployed any more. */
   | 'profile-unknown'
   /** The serial number was revoked meanwhile. */
   | 'serial-number-revoked'
   /** The issuer has another key or certificate by now. */
   | 'issuer-replaced'
+  /** Others of the device were recorded at the same time, together more than it may have (issuance/device-limits.ts). */
+  | 'quota-exceeded'
   /** The message ended in `failures`, where its code is. */
   | 'given-up';
 

@@ -7,12 +7,15 @@ export const tables = {
   issuance: 'issuance',
   revocations: 'revocations',
   devices: 'devices',
+  senders: 'senders',
+  keys: 'keys',
   failures: 'failures',
+  quotas: 'quotas',
 } as const;
 
 type Keys = readonly Record<string, unknown>[];
 
-/** Every device is registered, nothing was ever issued. */
+/** Every device is registered, no sender is, no key is blocked, nothing was ever issued. */
 function itemsOf(table: string, keys: Keys): Record<string, unknown>[] {
   return table === tables.devices ? keys.map((key) => ({ ...key, state: { S: 'active' } })) : [];
 }

@@ -8,11 +8,16 @@ import { issueBatch } from '../../shared/issuance/issue-batch.ts';
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { QueuedRequest } from '../../shared/issuance/outcome.ts';
 import { readProfiles } from '../../shared/issuance/profile.ts';
+import { CompromisedKeys } from '../../shared/ledger/compromised-keys.ts';
+import { DeviceRows } from '../../shared/ledger/device-rows.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
 import type { Issuer, Issuers } from '../../shared/ledger/issuers.ts';
+import { KeyClaims } from '../../shared/ledger/key-claims.ts';
+import { RateBuckets } from '../../shared/ledger/rate-buckets.ts';
 import { Revocations } from '../../shared/ledger/revocations.ts';
+import { Senders } from '../../shared/ledger/senders.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
@@ -64,7 +69,13 @@ function authorityOf(issuer: Issuer, signer: Signer, { dynamoDB, publish }: Aws)
     ledger: new IssuanceLedger(dynamoDB, tables.issuance),
     revocations: new Revocations(dynamoDB, tables.revocations),
     devices: new Devices(dynamoDB, tables.devices),
+    senders: new Senders(dynamoDB, tables.senders),
+    compromisedKeys: new CompromisedKeys(dynamoDB, tables.keys),
+    keyClaims: new KeyClaims(dynamoDB, tables.keys),
+    deviceRows: new DeviceRows(dynamoDB, tables.issuance),
+    rateBuckets: new RateBuckets(dynamoDB, tables.quotas, 0),
     failures: new Failures(dynamoDB, tables.failures),
+    issuerNames: { resolve: async (name) => name, resolveNow: async (name) => name },
     issuers: new OpenIssuers({
       issuers: { read: async () => issuer } as unknown as Issuers,
       openSigner: async () => signer,
@@ -106,7 +117,8 @@ async function run({ issuer, pin, library, batchSize }: CoreWorkerOptions): Prom
   const core = authorityOf(issuer, signer, { dynamoDB: absentDynamoDB(), publish: async () => new Map() });
   const clients = authorityOf(issuer, signer, {
     dynamoDB: instantDynamoDB(),
-    publish: (outcomes) => announce(sns, 'arn:aws:sns:eu-central-1:111122223333:certificates', outcomes),
+    publish: (outcomes) =>
+      announce(sns, 'arn:aws:sns:eu-central-1:111122223333:certificates', clients.profiles, outcomes),
   });
   const csrs = Array.from({ length: 200 }, () => Buffer.from(makeRequest(newPrivateKey())).toString('base64'));
   const digests = Array.from({ length: batchSize }, () => createHash('sha256').update(randomBytes(600)).digest());

@@ -375,7 +375,13 @@ describe('failures', () => {
   });
 
   it('show of what is not there: exit 1', async () => {
-    expect(await json('failures', 'show', 'nothing')).toEqual({ code: 1, value: { failure: null } });
+    expect(await json('failures', 'show', 'nothing')).toEqual({
+      code: 1,
+      value: {
+        failure: null,
+        error: { message: expect.stringContaining('message nothing from '), cure: expect.any(String) },
+      },
+    });
   });
 });
 

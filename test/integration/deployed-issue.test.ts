@@ -5,6 +5,7 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { CreateRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import { SendMessageCommand } from '@aws-sdk/client-sqs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LocalStackDied } from '../../local/localstack/start.ts';
@@ -146,6 +147,35 @@ describe.skipIf(unavailable !== undefined)(`issuing, deployed to LocalStack${orW
     const health = await mintmark.json('health');
     expect(health.value).toMatchObject({ stage: 'local', findings: expect.any(Array) });
     expect([0, 1]).toContain(health.code);
+  });
+
+  it("senders: LocalStack's IAM says a role's id, its SQS attests the account's, and both can be registered", async () => {
+    const mintmark = new MintmarkCommand(() => ({
+      HOME: temporaryFolder('senders'),
+      ...cloud.local.cloud.environment,
+    }));
+    const { endpoint, environment, sender } = cloud.local.cloud;
+    const credentials = { accessKeyId: 'local', secretAccessKey: 'local' };
+    const iam = new IAMClient({ endpoint, region: environment.AWS_REGION ?? '', credentials });
+    const role = { RoleName: 'gateway', Path: '/fleets/', AssumeRolePolicyDocument: '{}' };
+    const { Role: made } = await iam.send(new CreateRoleCommand(role)).finally(() => iam.destroy());
+    const grants = ['--fleet', 'doors', '--all-profiles'];
+    expect(await mintmark.json('senders', 'add', made?.Arn ?? '', ...grants)).toMatchObject({
+      code: 0,
+      value: { change: 'added', sender: { principalId: made?.RoleId, arn: made?.Arn } },
+    });
+    const missing = await mintmark.run(['senders', 'add', `${made?.Arn}-two`, ...grants]);
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('has no role gateway-two') });
+
+    const request = await newRequest('sender');
+    await cloud.request(request);
+    await cloud.issued(request);
+    const shown = await mintmark.run(['certificates', 'show', '--device', request.deviceId]);
+    expect(shown.stdout).toMatch(new RegExp(`^sender +${sender.principalId}$`, 'm'));
+    expect(await mintmark.json('senders', 'show', sender.principalId)).toMatchObject({
+      code: 0,
+      value: { senders: [{ fleets: '*', profiles: '*', identity: { state: 'unknown' } }] },
+    });
   });
 
   it('a function that dies after signing: the same TBS is signed again, and there is one certificate', async () => {

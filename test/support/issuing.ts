@@ -7,11 +7,17 @@ import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
 import type { SignatureCounts } from '../../shared/issuance/signature-counts.ts';
+import { CompromisedKeys } from '../../shared/ledger/compromised-keys.ts';
+import { DeviceRows } from '../../shared/ledger/device-rows.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
+import { IssuerNames } from '../../shared/ledger/issuer-names.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
+import { KeyClaims } from '../../shared/ledger/key-claims.ts';
+import { RateBuckets } from '../../shared/ledger/rate-buckets.ts';
 import { Revocations } from '../../shared/ledger/revocations.ts';
+import { Senders } from '../../shared/ledger/senders.ts';
 import { makeRequest, newPrivateKey } from './csr.ts';
 import type { IssuingCa } from './issuing-ca.ts';
 import { deviceTls } from './profile.ts';
@@ -40,14 +46,23 @@ export interface Worker {
 export interface WorkerOptions {
   readonly tables: Tables;
   readonly ca: IssuingCa;
+  /** Further ones, each with a signer of its own. */
+  readonly otherCas?: readonly IssuingCa[];
   readonly now: () => number;
   readonly profiles?: readonly Profile[];
+  /** Which item of a rate bucket it writes. */
+  readonly rateShard?: number;
 }
 
-export function startWorker({ tables: store, ca, now, profiles = [deviceTls] }: WorkerOptions): Worker {
+export function startWorker(options: WorkerOptions): Worker {
+  const { tables: store, ca, otherCas = [], now, profiles = [deviceTls], rateShard = 0 } = options;
   const dynamoDB = wrapClient(store.newClient());
   const { client } = dynamoDB;
   const signer = softwareSigner(ca.issuer.signerUri, ca.privateKey);
+  const otherSigners = new Map(
+    otherCas.map(({ issuer, privateKey }) => [issuer.issuerId, softwareSigner(issuer.signerUri, privateKey)]),
+  );
+  const deployed = new Map(profiles.map((profile) => [profile.name, profile]));
   const announced: Outcome[] = [];
   const signed: SignatureCounts[] = [];
   const worker: Worker = {
@@ -58,21 +73,27 @@ export function startWorker({ tables: store, ca, now, profiles = [deviceTls] }: 
     refusesToPublish: () => false,
     openingFails: undefined,
     authority: {
-      profiles: new Map(profiles.map((profile) => [profile.name, profile])),
+      profiles: deployed,
       ledger: new IssuanceLedger(client, tables.issuance),
       revocations: new Revocations(client, tables.revocations),
       devices: new Devices(client, tables.devices),
+      senders: new Senders(client, tables.senders),
+      compromisedKeys: new CompromisedKeys(client, tables.keys),
+      keyClaims: new KeyClaims(client, tables.keys),
+      deviceRows: new DeviceRows(client, tables.issuance),
+      rateBuckets: new RateBuckets(client, tables.quotas, rateShard),
       failures: new Failures(client, tables.failures),
+      issuerNames: new IssuerNames(client, tables.issuers),
       issuers: new OpenIssuers({
         issuers: new Issuers(client, tables.issuers),
-        openSigner: async () => {
+        openSigner: async ({ issuerId }) => {
           if (worker.openingFails !== undefined) throw worker.openingFails;
-          return signer;
+          return otherSigners.get(issuerId) ?? signer;
         },
         now,
       }),
       publish: async (outcomes) => {
-        const due = outcomes.filter((outcome) => announcementOf(outcome) !== undefined);
+        const due = outcomes.filter((outcome) => announcementOf(outcome, deployed) !== undefined);
         const refused = due.filter(worker.refusesToPublish);
         announced.push(...due.filter((outcome) => !refused.includes(outcome)));
         return new Map(refused.map((outcome) => [outcome, new MintmarkError('STORE_UNAVAILABLE', 'No topic today.')]));

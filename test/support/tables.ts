@@ -13,6 +13,9 @@ export const tables = {
   issuance: `${prefix}-issuance`,
   revocations: `${prefix}-revocations`,
   devices: `${prefix}-devices`,
+  senders: `${prefix}-senders`,
+  keys: `${prefix}-keys`,
+  quotas: `${prefix}-quotas`,
   issuers: `${prefix}-issuers`,
   failures: `${prefix}-failures`,
 } as const;

@@ -1,10 +1,23 @@
+import { X509Certificate } from 'node:crypto';
 import type { PublishBatchCommand, PublishBatchCommandOutput, SNSClient } from '@aws-sdk/client-sns';
 import { describe, expect, it } from 'vitest';
+import { bitString, sequence } from '../../shared/asn1/index.ts';
 import { MintmarkError } from '../../shared/errors.ts';
 import { announce, announcementOf } from '../../shared/issuance/announce.ts';
 import type { Outcome } from '../../shared/issuance/outcome.ts';
+import { newLinted, newVariables } from '../support/linted.ts';
 
 const topic = 'arn:aws:sns:eu-west-1:111122223333:certificates';
+
+/** From 2026-11-22T11:50:00Z for 365 days. What it is signed with is nobody's business here. */
+function certificateOf(serialNumber: string): Uint8Array {
+  const { tbsCertificate } = newLinted({ ...newVariables(), serialNumber: Buffer.from(serialNumber, 'hex') });
+  const sha256WithRsa = Buffer.from('300d06092a864886f70d01010b0500', 'hex');
+  return sequence(tbsCertificate, sha256WithRsa, bitString(new Uint8Array(256)));
+}
+
+const certificate = certificateOf('7f01020304050607080940000000000f');
+const profiles = new Map([['device-tls', { renewal: { windowDays: 30, key: 'either' as const } }]]);
 
 const issued = (deviceId: string): Outcome => ({
   kind: 'issued',
@@ -18,7 +31,7 @@ const issued = (deviceId: string): Outcome => ({
     abandonedSerialNumbers: [],
     issuerId: 'devices',
     serialNumber: '7f01',
-    certificate: Uint8Array.of(0x30, 0),
+    certificate,
   },
 });
 const rejected: Outcome = {
@@ -44,7 +57,7 @@ function topicThat(answer: (call: number) => Partial<PublishBatchCommandOutput>)
 
 describe('announcementOf', () => {
   it('has the certificate of what was issued', () => {
-    expect(announcementOf(issued('d'))).toEqual({
+    expect(announcementOf(issued('d'), profiles)).toEqual({
       version: 1,
       type: 'certificate.issued',
       deviceId: 'd',
@@ -52,12 +65,23 @@ describe('announcementOf', () => {
       profile: 'device-tls',
       issuerId: 'devices',
       serialNumber: '7f01',
-      certificate: '-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n',
+      certificate: new X509Certificate(certificate).toString(),
+      // The window opens on 2027-10-23T11:50:00Z; 0x40.. of its first half, 15 days, is a quarter.
+      renewAfter: '2027-10-27T05:50:00.000Z',
     });
   });
 
+  it('says when to renew by a window of a third where the profile is not deployed or has none', () => {
+    const renewAfters = [new Map(), new Map([['device-tls', {}]])].map((deployed) =>
+      announcementOf(issued('d'), deployed),
+    );
+    // From 2027-07-23T19:50:00Z, 121 days and 16 hours before the end, and an eighth of these later.
+    const renewAfter = '2027-08-08T00:50:00.000Z';
+    expect(renewAfters).toEqual([expect.objectContaining({ renewAfter }), expect.objectContaining({ renewAfter })]);
+  });
+
   it('has the reason and the cure of what was rejected, also where the code is one of a later version', () => {
-    expect(announcementOf(rejected)).toEqual({
+    expect(announcementOf(rejected, profiles)).toEqual({
       version: 1,
       type: 'certificate.rejected',
       deviceId: 'd',
@@ -67,14 +91,14 @@ describe('announcementOf', () => {
       detail: 'The RSA modulus has 1024 bits.',
       cure: expect.stringContaining('RSA modulus'),
     });
-    expect(announcementOf({ ...rejected, code: 'NOT_YET_INVENTED' })).toMatchObject({
+    expect(announcementOf({ ...rejected, code: 'NOT_YET_INVENTED' }, profiles)).toMatchObject({
       code: 'NOT_YET_INVENTED',
       cure: '',
     });
   });
 
   it('is none for what has no answer', () => {
-    for (const outcome of silent) expect(announcementOf(outcome)).toBeUndefined();
+    for (const outcome of silent) expect(announcementOf(outcome, profiles)).toBeUndefined();
   });
 });
 
@@ -82,7 +106,7 @@ describe('announce', () => {
   it('publishes in batches of ten at most, each once, in order, with what to filter by', async () => {
     const { client, calls } = topicThat(() => ({}));
     const outcomes = Array.from({ length: 23 }, (_, index) => issued(`device-${index}`));
-    expect(await announce(client, topic, [...outcomes, rejected])).toEqual(new Map());
+    expect(await announce(client, topic, profiles, [...outcomes, rejected])).toEqual(new Map());
     expect(calls.map(({ PublishBatchRequestEntries: entries }) => entries?.length)).toEqual([10, 10, 4]);
     for (const { TopicArn, PublishBatchRequestEntries: entries = [] } of calls) {
       expect(TopicArn).toBe(topic);
@@ -101,7 +125,7 @@ describe('announce', () => {
 
   it('publishes nothing where there is nothing to tell', async () => {
     const { client, calls } = topicThat(() => ({}));
-    expect(await announce(client, topic, silent)).toEqual(new Map());
+    expect(await announce(client, topic, profiles, silent)).toEqual(new Map());
     expect(calls).toEqual([]);
   });
 
@@ -111,12 +135,21 @@ describe('announce', () => {
     );
     const outcomes = Array.from({ length: 15 }, (_, index) => issued(`device-${index}`));
     const mixed = [...silent, ...outcomes];
-    const untold = await announce(client, topic, mixed);
+    const untold = await announce(client, topic, profiles, mixed);
     expect([...untold.keys()]).toEqual([outcomes[11]]);
     expect(untold.get(outcomes[11] as Outcome)).toMatchObject({
       code: 'STORE_UNAVAILABLE',
       message: expect.stringContaining('InternalFailure: busy'),
     });
+  });
+
+  it('goes on beside a row whose certificate is none, and answers with it', async () => {
+    const { client, calls } = topicThat(() => ({}));
+    const good = issued('d') as Extract<Outcome, { kind: 'issued' }>;
+    const broken: Outcome = { ...good, row: { ...good.row, certificate: Uint8Array.of(0x30, 0) } };
+    const untold = await announce(client, topic, profiles, [broken, good]);
+    expect([...untold].map(([outcome, { code }]) => [outcome, code])).toEqual([[broken, 'INTERNAL']]);
+    expect(calls.map(({ PublishBatchRequestEntries: entries }) => entries?.length)).toEqual([1]);
   });
 
   it('goes on after a batch that failed whole', async () => {
@@ -125,7 +158,7 @@ describe('announce', () => {
       return {};
     });
     const outcomes = Array.from({ length: 15 }, (_, index) => issued(`device-${index}`));
-    const untold = await announce(client, topic, outcomes);
+    const untold = await announce(client, topic, profiles, outcomes);
     expect([...untold.keys()]).toEqual(outcomes.slice(0, 10));
     expect([...untold.values()].map(({ code }) => code)).toEqual(Array.from({ length: 10 }, () => 'STORE_REFUSED'));
     expect(calls).toHaveLength(2);

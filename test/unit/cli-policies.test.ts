@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { type AttributeValue, ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { IAMClient } from '@aws-sdk/client-iam';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { Command } from 'commander';
@@ -13,6 +14,7 @@ import type { CommandModule } from '../../cli/command.ts';
 import { commands } from '../../cli/commands/index.ts';
 import type { Session } from '../../cli/session.ts';
 import { targetOf } from '../../cli/target.ts';
+import { certificatePem } from '../../shared/issuance/certificate.ts';
 import { generateEcKey } from '../fixtures/csr/make.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
@@ -20,9 +22,28 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** The managed policies of who uses the command, against what the command calls: all of it, and no more. */
 
+const now = Date.parse('2026-11-22T12:00:00Z');
 const folder = temporaryFolder('cli-policies');
 const csr = join(folder, 'door-7.csr');
 writeFileSync(csr, makePemCsr(generateEcKey('P-256'), 'door-7'));
+
+/** One device that is registered as it stands, one otherwise, and one that is not. */
+const registrations = join(folder, 'devices.csv');
+writeFileSync(registrations, 'deviceId,fleet\ndoor-7,\ndoor-8,doors\n');
+
+/** A CA that is not there yet. */
+const newCa = makeIssuingCa({ issuerId: 'new', notBefore: new Date(now - 1), notAfter: new Date(now + 1_000_000) });
+const caFile = join(folder, 'ca.pem');
+writeFileSync(caFile, [newCa.issuer.certificate, newCa.root].map(certificatePem).join(''));
+const newIssuer = [
+  '--signer-uri',
+  'awskms:key-id=12345678-1234-1234-1234-123456789012',
+  '--base-url',
+  'http://ca.test',
+];
+
+const gateway = 'arn:aws:iam::000000000000:role/gateway';
+const fleetUser = 'arn:aws:iam::000000000000:user/fleet';
 
 /** Every command, with arguments that take it every way it has; and the policy that it is to get along with. */
 const uses: Readonly<Record<string, { readonly policy: string; readonly args: readonly (readonly string[])[] }>> = {
@@ -42,10 +63,40 @@ const uses: Readonly<Record<string, { readonly policy: string; readonly args: re
   'failures list': { policy: 'OperatorPolicy', args: [[]] },
   'failures show': { policy: 'OperatorPolicy', args: [['message']] },
   'failures redrive': { policy: 'RedrivePolicy', args: [['message'], ['--since', '2026-11-22']] },
-  'failures dismiss': { policy: 'RedrivePolicy', args: [['message', '--reason', 'test']] },
+  'failures dismiss': {
+    policy: 'RedrivePolicy',
+    args: [
+      ['message', '--reason', 'test'],
+      ['--class', 'bug', '--reason', 'test'],
+    ],
+  },
+  'devices import': { policy: 'RegistrationPolicy', args: [[registrations], [registrations, '--dry-run']] },
+  'devices list': { policy: 'OperatorPolicy', args: [[], ['--fleet', 'doors', '--state', 'blocked']] },
+  'devices show': { policy: 'OperatorPolicy', args: [['door-7']] },
+  'devices block': { policy: 'RegistrationPolicy', args: [['door-7', '--reason', 'test']] },
+  'devices unblock': { policy: 'RegistrationPolicy', args: [['door-7']] },
+  'senders add': {
+    policy: 'RegistrationPolicy',
+    args: [
+      [gateway, '--all-fleets', '--all-profiles'],
+      [fleetUser, '--fleet', 'doors', '--profile', 'device-tls', '--note', 'x'],
+    ],
+  },
+  'senders list': { policy: 'OperatorPolicy', args: [[], ['--fleet', 'doors']] },
+  'senders show': { policy: 'OperatorPolicy', args: [[gateway], ['AROAEXAMPLE'], ['AIDAEXAMPLE']] },
+  'senders remove': { policy: 'RegistrationPolicy', args: [[gateway]] },
+  'keys block': { policy: 'RegistrationPolicy', args: [[csr, '--reason', 'test']] },
+  'keys show': { policy: 'OperatorPolicy', args: [[csr]] },
+  'keys unblock': { policy: 'RegistrationPolicy', args: [[csr]] },
+  'issuers list': { policy: 'OperatorPolicy', args: [[]] },
+  'issuers show': { policy: 'OperatorPolicy', args: [['devices']] },
+  'issuers add': { policy: 'IssuersPolicy', args: [[caFile, '--id', 'new', ...newIssuer, '--crl-shards', '4']] },
+  'issuers activate': { policy: 'IssuersPolicy', args: [['devices', '--name', 'fleet']] },
+  'issuers retire': { policy: 'IssuersPolicy', args: [['devices'], ['devices', '--force'], ['devices', '--undo']] },
   'queue status': { policy: 'OperatorPolicy', args: [[]] },
   'queue pause': { policy: 'OperatorPolicy', args: [[]] },
   'queue resume': { policy: 'OperatorPolicy', args: [[]] },
+  relint: { policy: 'OperatorPolicy', args: [[], ['--expires', '2026-11-22', '--issuer', 'devices']] },
   health: { policy: 'OperatorPolicy', args: [[]] },
   'audit signatures': { policy: 'OperatorPolicy', args: [[], ['--issuer', 'devices', '--until', '2026-11-22T12:00Z']] },
 };
@@ -56,6 +107,9 @@ const { tables, ...others } = targetOf({ stage: 'test' }, {});
 const resources: Readonly<Record<string, string>> = {
   [tables.issuance]: 'IssuanceTable',
   [tables.revocations]: 'RevocationsTable',
+  [tables.devices]: 'DevicesTable',
+  [tables.senders]: 'SendersTable',
+  [tables.keys]: 'KeysTable',
   [tables.issuers]: 'IssuersTable',
   [tables.failures]: 'FailuresTable',
   [others.requestsQueue]: 'RequestsQueue',
@@ -68,17 +122,20 @@ const resources: Readonly<Record<string, string>> = {
 
 interface Input {
   readonly TableName?: string;
+  readonly Key?: Item;
   readonly IndexName?: string;
   readonly RequestItems?: Readonly<Record<string, { readonly Keys: readonly Item[] }>>;
+  readonly UpdateExpression?: string;
   readonly QueueName?: string;
   readonly QueueUrl?: string;
   readonly Entries?: readonly { readonly Id: string }[];
   readonly FunctionName?: string;
+  readonly RoleName?: string;
+  readonly UserName?: string;
 }
 
 type Item = Record<string, AttributeValue>;
 
-const now = Date.parse('2026-11-22T12:00:00Z');
 const ca = makeIssuingCa({ notBefore: new Date(now - 1), notAfter: new Date(now + 1_000_000) });
 
 const issuanceKey: Item = { deviceId: { S: 'door-7' }, requestId: { S: 'r' } };
@@ -101,6 +158,19 @@ const failure: Item = {
   body: { S: '{}' },
   bodyBytes: { N: '2' },
 };
+const device: Item = { deviceId: { S: 'door-7' }, state: { S: 'active' } };
+const sender: Item = {
+  principalId: { S: 'AROAEXAMPLE' },
+  arn: { S: gateway },
+  fleets: { S: '*' },
+  profiles: { S: '*' },
+};
+const keyOfDoor: Item = {
+  state: { S: 'compromised' },
+  deviceId: { S: 'door-7' },
+  requestId: { S: 'r' },
+  notAfter: { S: '2026-11-22T12:00:00.000Z' },
+};
 const breaker: Item = { state: { S: 'open' }, revision: { N: '1' } };
 const issuer: Item = {
   issuerId: { S: 'devices' },
@@ -108,18 +178,34 @@ const issuer: Item = {
   certificate: { B: ca.issuer.certificate },
   chain: { L: [{ B: ca.root }] },
   signerUri: { S: 'awskms:key-id=12345678-1234-1234-1234-123456789012' },
+  signatureAlgorithm: { S: 'rsa-pss-sha256' },
+  clusterId: { S: 'cluster-abcdefghijk' },
+  baseUrl: { S: 'http://ca.example.com' },
+  crlShardCount: { N: '4' },
+  retiredAt: { S: '2026-11-22T12:00:00.000Z' },
+};
+const name: Item = {
+  issuerId: { S: '#issuing#other' },
+  target: { S: 'devices' },
+  previousTarget: { S: 'other' },
+  activatedAt: { S: '2026-11-22T12:00:00.000Z' },
 };
 
 const rowsIn: Readonly<Record<string, Item>> = {
   [tables.issuance]: issuance,
   [tables.failures]: failure,
+  [tables.devices]: device,
+  [tables.senders]: sender,
+  [tables.keys]: keyOfDoor,
   [tables.issuers]: issuer,
 };
 
 /** An AWS in which there is one of each. */
 const answers: Readonly<Record<string, (input: Input) => object>> = {
   QueryCommand: ({ TableName = '' }) => ({ Items: [rowsIn[TableName]] }),
-  ScanCommand: ({ TableName = '' }) => ({ Items: [rowsIn[TableName]] }),
+  ScanCommand: ({ TableName = '' }) => ({
+    Items: TableName === tables.issuers ? [issuer, name] : [rowsIn[TableName]],
+  }),
   // A request that is asked for has its answer in `failures`: the CSR's id is not known here.
   BatchGetItemCommand: ({ RequestItems = {} }) => ({
     Responses: Object.fromEntries(
@@ -132,13 +218,28 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
       ]),
     ),
   }),
-  GetItemCommand: ({ TableName = '' }) =>
-    TableName === tables.failures ? { Item: failure } : TableName === tables.issuers ? { Item: breaker } : {},
-  // Somebody was faster with a failure; a breaker changes.
-  UpdateItemCommand: ({ TableName = '' }) => {
+  GetItemCommand: ({ TableName = '', Key: key }) => {
+    if (TableName === tables.failures) return { Item: failure };
+    const isBreaker = key?.['issuerId']?.S?.startsWith('#breaker#') === true;
+    if (TableName === tables.issuers) return { Item: isBreaker ? breaker : issuer };
+    if (TableName !== tables.senders) return {};
+    return { Item: key?.['principalId']?.S === 'AIDAEXAMPLE' ? { ...sender, arn: { S: fleetUser } } : sender };
+  },
+  PutItemCommand: () => ({}),
+  DeleteItemCommand: () => ({ Attributes: sender }),
+  GetRoleCommand: () => ({ Role: { Arn: gateway, RoleId: 'AROAEXAMPLE' } }),
+  GetUserCommand: () => ({ User: { Arn: fleetUser, UserId: 'AIDAEXAMPLE' } }),
+  // Somebody was faster with a failure, and in blocking a key; a breaker changes, and so do devices.
+  UpdateItemCommand: ({ TableName = '', UpdateExpression: expression = '' }) => {
+    // It can be claimed, and then somebody was faster.
+    if (expression.includes('claimedBy = ')) return {};
+    if (TableName === tables.devices) return { Attributes: device };
+    if (TableName === tables.keys && expression.includes(':cleared')) return { Attributes: keyOfDoor };
+    if (TableName === tables.senders) return { Attributes: sender };
     if (TableName === tables.issuers) return { Attributes: { ...breaker, state: { S: 'half-open' } } };
     throw new ConditionalCheckFailedException({ message: 'The conditional request failed', $metadata: {} });
   },
+  DescribeTableCommand: () => ({ Table: { ItemCount: 1 } }),
   GetQueueUrlCommand: ({ QueueName }) => ({ QueueUrl: `http://sqs/000000000000/${QueueName}` }),
   GetQueueAttributesCommand: () => ({ Attributes: {} }),
   SendMessageBatchCommand: ({ Entries: entries = [] }) => ({
@@ -168,6 +269,9 @@ function permissionsOf(service: string, name: string, input: Input): string[] {
   const index = input.IndexName === undefined ? '' : `/index/${input.IndexName}`;
   const names = [input.TableName, queue, input.FunctionName, ...Object.keys(input.RequestItems ?? {})];
   const known = names.filter((one) => one !== undefined && service !== 'cloudwatch').map((one = '') => resources[one]);
+  // By name, of which the policies name none.
+  if (input.RoleName !== undefined) return [`${action} role/*`];
+  if (input.UserName !== undefined) return [`${action} user/*`];
   const isUnlevelled = own === 'ListEventSourceMappings' || known.length === 0;
   return isUnlevelled ? [`${action} *`] : known.map((resource) => `${action} ${resource}${index}`);
 }
@@ -198,6 +302,7 @@ async function permissions(module: CommandModule, args: readonly string[]): Prom
       lambda: client('lambda', new LambdaClient(where)),
       cloudWatch: client('cloudwatch', new CloudWatchClient(where)),
       cloudTrail: client('cloudtrail', new CloudTrailClient(where)),
+      iam: client('iam', new IAMClient(where)),
     },
     isJson: true,
     stdout: stdout.resume(),
@@ -221,7 +326,7 @@ interface Statement {
 }
 
 function statementsOf(policy: string): Statement[] {
-  for (const file of ['roles.yml', 'redrive.yml']) {
+  for (const file of ['roles.yml', 'redrive.yml', 'registration.yml', 'issuers.yml']) {
     const text = readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8');
     const { Resources: found } = parse(text, { merge: true }) as {
       Resources: Record<string, { Properties: { PolicyDocument: { Statement: Statement[] } } }>;
@@ -233,10 +338,16 @@ function statementsOf(policy: string): Statement[] {
 
 function resourceOf(resource: unknown): string {
   if (typeof resource === 'string') return resource;
-  const { 'Fn::GetAtt': [logicalId] = [], 'Fn::Join': [, parts] = [] } = resource as {
+  const {
+    'Fn::GetAtt': [logicalId] = [],
+    'Fn::Join': [, parts] = [],
+    'Fn::Sub': arn,
+  } = resource as {
+    'Fn::Sub'?: string;
     'Fn::GetAtt'?: [string, string];
     'Fn::Join'?: [string, readonly unknown[]];
   };
+  if (arn !== undefined) return arn.split(':').at(-1) ?? '';
   return logicalId ?? (parts ?? []).map(resourceOf).join('');
 }
 
@@ -247,8 +358,17 @@ const allowedBy = (policy: string): string[] =>
 
 const sorted = (permitted: readonly string[]): string[] => [...new Set(permitted)].sort();
 
+/** What asks AWS nothing needs no policy. */
+const offline: readonly string[] = ['profiles check'];
+
 it('every command is here', () => {
-  expect(Object.keys(uses).sort()).toEqual(commands.map(({ name }) => name.join(' ')).sort());
+  const known = [...Object.keys(uses), ...offline];
+  expect(known.sort()).toEqual(commands.map(({ name }) => name.join(' ')).sort());
+});
+
+it.each(offline)('%s says that it asks AWS nothing', async (command) => {
+  const entry = commands.find(({ name }) => name.join(' ') === command);
+  expect(await entry?.load()).toMatchObject({ isOffline: true });
 });
 
 describe.each(sorted(Object.values(uses).map(({ policy }) => policy)))('%s', (policy) => {
@@ -263,11 +383,14 @@ describe.each(sorted(Object.values(uses).map(({ policy }) => policy)))('%s', (po
   });
 });
 
-it('of the issuers, what everybody may know, and asks for no more', () => {
-  const statement = statementsOf('OperatorPolicy').find(
+it.each([
+  ['OperatorPolicy', [issuer, name]],
+  ['RedrivePolicy', [issuer]],
+])('the %s: of the issuers, what everybody may know, and asks for no more', (policy, rows) => {
+  const statement = statementsOf(policy).find(
     ({ Action: action, Resource: resource }) =>
       [action].flat().includes('dynamodb:Scan') && resourceOf(resource) === 'IssuersTable',
   );
   const attributes = statement?.Condition?.['ForAllValues:StringEquals']?.['dynamodb:Attributes'];
-  expect(sorted(attributes as string[])).toEqual(Object.keys(issuer).sort());
+  expect(sorted(attributes as string[])).toEqual(sorted(rows.flatMap(Object.keys)));
 });

@@ -1,13 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import { BatchGetItemCommand, type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { type LambdaClient, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
 import { changeMapping } from '../../shared/breaker/mappings.ts';
 import { type ErrorCode, errorKinds, failureClassOf } from '../../shared/errors.ts';
-import { Failures } from '../../shared/ledger/index.ts';
+import { CompromisedKeys, Failures, KeyClaims, KeyRecords } from '../../shared/ledger/index.ts';
 import { holds, type RequestContext, type Statement, statementsIn } from '../support/iam-policy.ts';
 
 /** What the functions' roles allow within a table or a mapping, beyond which one: the conditions of their statements. */
@@ -102,6 +102,102 @@ describe('who writes what into the failures table, whose rows a redrive believes
         : [],
     );
     expect(writing.toSorted()).toEqual(['IssueRole', 'RecordFailureRole', 'RedrivePolicy']);
+  });
+});
+
+describe('who says of a key what, in the keys table', () => {
+  const spkiSha256 = 'ab'.repeat(32);
+
+  /** What of the keys table is needed for a use of it: actions, and the partition keys of each. */
+  async function needs(use: (client: DynamoDBClient) => Promise<unknown>) {
+    const needed: (readonly [action: string, keys: readonly string[]])[] = [];
+    const send = async (command: object) => {
+      if (command instanceof UpdateItemCommand) {
+        needed.push(['dynamodb:UpdateItem', [command.input.Key?.['factSpkiSha256']?.S ?? '']]);
+        return {};
+      }
+      if (!(command instanceof BatchGetItemCommand)) throw new Error('Neither a write nor a read of a batch');
+      const keys = command.input.RequestItems?.['keys']?.Keys ?? [];
+      needed.push(['dynamodb:BatchGetItem', keys.map((key) => key['factSpkiSha256']?.S ?? '')]);
+      return {};
+    };
+    await use({ send } as unknown as DynamoDBClient);
+    return needed;
+  }
+
+  const uses = {
+    look: (client: DynamoDBClient) => new CompromisedKeys(client, 'keys').among([spkiSha256]),
+    claim: (client: DynamoDBClient) =>
+      new KeyClaims(client, 'keys').claim(spkiSha256, { deviceId: 'd', requestId: 'r', notAfter: 0 }, 0),
+    block: (client: DynamoDBClient) => new KeyRecords(client, 'keys').block(spkiSha256, 'test', 0),
+    unblock: (client: DynamoDBClient) => new KeyRecords(client, 'keys').unblock(spkiSha256, 0),
+  };
+
+  it.each([
+    ['IssueRole', { look: true, claim: true, block: false, unblock: false }],
+    ['ReconcileRole', { look: true, claim: false, block: false, unblock: false }],
+    ['RegistrationPolicy', { look: true, claim: false, block: true, unblock: true }],
+  ] as const)('the %s may do what is its own, and nothing else', async (role, expected) => {
+    const statements = statementsIn(resources[role]).filter((each) => concerns(each, 'KeysTable'));
+    const isAllowedKeys = (action: string, keys: readonly string[]) =>
+      statements.some(
+        (each) =>
+          [each.Action].flat().includes(action) && holds(each.Condition, { 'dynamodb:LeadingKeys': keys }, resolve),
+      );
+    const may = async (use: (client: DynamoDBClient) => Promise<unknown>) => {
+      const needed = await needs(use);
+      expect(needed).not.toEqual([]);
+      return needed.every(([action, keys]) => isAllowedKeys(action, keys));
+    };
+    const found = Object.entries(uses).map(async ([name, use]) => [name, await may(use)] as const);
+    expect(Object.fromEntries(await Promise.all(found))).toEqual(expected);
+    expect(statements.map(({ Effect }) => Effect)).not.toContain('Deny');
+  });
+
+  it('nobody else writes there, and nobody deletes', () => {
+    const writing = Object.entries(resources).flatMap(([id, resource]) =>
+      resource.Type.startsWith('AWS::IAM::') &&
+      statementsIn(resource).some(
+        (each) => concerns(each, 'KeysTable') && /Update|Put|Write|Delete|Partiql/i.test(String(each.Action)),
+      )
+        ? [id]
+        : [],
+    );
+    expect(writing.toSorted()).toEqual(['IssueRole', 'RegistrationPolicy']);
+    const actions = Object.values(resources)
+      .flatMap(statementsIn)
+      .filter((each) => concerns(each, 'KeysTable'));
+    expect(actions.flatMap(({ Action }) => Action).toSorted()).not.toContain('dynamodb:DeleteItem');
+  });
+});
+
+describe('which CA issues', () => {
+  const writes = /Update|Put|Write|Delete|Partiql|\*/i;
+  const keys = ['devices', '#issuing#devices', '#breaker#devices', '#canary#eu-west-1', '#mappings'] as const;
+  const mayWrite = (id: string, key: string) =>
+    statementsIn(resources[id])
+      .filter((each) => concerns(each, 'IssuersTable') && writes.test(String(each.Action)))
+      .some(({ Condition }) => holds(Condition, { 'dynamodb:LeadingKeys': [key] }, resolve));
+
+  it.each([
+    ['IssuersPolicy', ['devices', '#issuing#devices']],
+    ['OperatorPolicy', ['#breaker#devices']],
+    ['IssueRole', ['#breaker#devices']],
+    ['ReconcileRole', ['#breaker#devices']],
+    ['CheckSignerRole', ['#breaker#devices', '#mappings']],
+  ])('the %s writes what is its own, and nothing else', (id, own) => {
+    expect(keys.filter((key) => mayWrite(id, key))).toEqual(own);
+  });
+
+  it('nobody else says, and nobody deletes', () => {
+    const identities = Object.entries(resources).filter(([, { Type }]) => Type.startsWith('AWS::IAM::'));
+    const saying = identities.filter(([id]) => mayWrite(id, '#issuing#devices') || mayWrite(id, 'devices'));
+    expect(saying.map(([id]) => id)).toEqual(['IssuersPolicy']);
+    const actions = identities
+      .flatMap(([, resource]) => statementsIn(resource))
+      .filter((each) => concerns(each, 'IssuersTable'))
+      .flatMap(({ Action }) => Action);
+    expect(actions).not.toContain('dynamodb:DeleteItem');
   });
 });
 

@@ -393,8 +393,12 @@ describe('the roles', () => {
     return [...(await actionsOf(path))].filter((action) => !others.includes(action)).sort();
   }
 
-  const calledByFunction = (definition: FunctionDefinition): Promise<string[]> =>
-    calledBy(sourceOf(definition), 'FAILURES_TABLE' in definition.environment);
+  async function calledByFunction(definition: FunctionDefinition): Promise<string[]> {
+    const called = await calledBy(sourceOf(definition), 'FAILURES_TABLE' in definition.environment);
+    // Beside Failures.list, another table's module may query.
+    const isQuerying = (await tableCalls(definition)).some((call) => call.startsWith('dynamodb:Query '));
+    return [...new Set([...called, ...(isQuerying ? ['dynamodb:Query'] : [])])].sort();
+  }
 
   /** What a role allows, without what is for Lambda's network interfaces (test/integration/package.test.ts). */
   const grantsOf = (role: string) =>
@@ -415,25 +419,25 @@ describe('the roles', () => {
     return ref ?? attribute?.[0] ?? JSON.stringify(resource);
   }
 
-  /** The module of the ledger, or of the breakers, that has this class. */
-  function moduleOf(className: string): string {
-    const paths = ['ledger', 'breaker'].flatMap((name) =>
-      readdirSync(join(project, 'shared', name)).map((file) => join('shared', name, file)),
+  /** The module of the ledger, or of the breakers, that has this class or function. */
+  function moduleOf(name: string): string {
+    const paths = ['ledger', 'breaker'].flatMap((room) =>
+      readdirSync(join(project, 'shared', room)).map((file) => join('shared', room, file)),
     );
     const path = paths.find((each) =>
-      new RegExp(`class ${className}\\b`).test(readFileSync(join(project, each), 'utf8')),
+      new RegExp(`(?:class|function) ${name}\\b`).test(readFileSync(join(project, each), 'utf8')),
     );
-    if (path === undefined) throw new Error(`shared/ledger and shared/breaker have no class ${className}.`);
+    if (path === undefined) throw new Error(`shared/ledger and shared/breaker have no ${name}.`);
     return path;
   }
 
-  /** `action resource`, of what the code calls on the tables that its function is given, one class or all on the only one. */
+  /** `action resource`, of what the code calls on its function's tables: by class or function, or all of it on the only one. */
   async function tableCalls(definition: FunctionDefinition): Promise<string[]> {
     const given = Object.entries(definition.environment).flatMap(([name, value]) =>
       name.endsWith('_TABLE') ? [[name, logicalId(value)] as const] : [],
     );
     const source = readFileSync(join(project, sourceOf(definition)), 'utf8');
-    const users = [...source.matchAll(/new (\w+)\(\w+(?:\(\))?, configuration\.(\w+_TABLE)\)/g)];
+    const users = [...source.matchAll(/(?:new|await) (\w+)\(\w+(?:\(\))?, configuration\.(\w+_TABLE)[,)]/g)];
     // All that is done to an only table is done by whatever the function loads.
     const isOnly = given.length === 1;
     if (users.length === 0) expect(isOnly).toBe(true);
