@@ -79,7 +79,11 @@ function scheduledRuns(): number {
   const rates = [...functions.matchAll(/^ *- schedule: (.+)$/gm)].map(([, schedule = '']) =>
     schedule.replace(/^\$\{param:(\w+)\}$/, (_, name: string) => String(parameters[name])),
   );
-  const minutes = rates.map((rate) => Number(/^rate\((\d+) minutes?\)$/.exec(rate)?.[1]));
+  const unit: Readonly<Record<string, number>> = { minute: 1, hour: 60, day: 24 * 60 };
+  const minutes = rates.map((rate) => {
+    const [, count, name = ''] = /^rate\((\d+) (minute|hour|day)s?\)$/.exec(rate) ?? [];
+    return Number(count) * (unit[name] ?? Number.NaN);
+  });
   return minutes.reduce((runs, interval) => runs + (30 * 24 * 60) / interval, 0);
 }
 
