@@ -16,7 +16,7 @@ export interface BreakerFinding {
 
 /**
  * A finding for each breaker that is not closed. A warning is one that is being tried, or that an operator holds, who knows;
- * every other one, and one that cannot be read, is critical.
+ * every other one, one whose PIN is in doubt, whatever became of it since, and one that cannot be read, is critical.
  */
 export function breakerFindings({
   records,
@@ -31,7 +31,9 @@ export function breakerFindings({
         ...common,
         severity: severityOf(record),
         subject: record.issuerId,
-        observed: `${record.state}${record.held ? ', held' : ''}`,
+        observed: [record.state, record.held && 'held', record.isPinDoubtful && 'PIN in doubt']
+          .filter(Boolean)
+          .join(', '),
         sentence: sentenceOf(record, adviceOn(record, inKms.has(record.issuerId))),
       })),
     ...unreadable.map((one) => ({
@@ -44,8 +46,8 @@ export function breakerFindings({
   ];
 }
 
-const severityOf = ({ state, held, reason }: BreakerRecord): 'critical' | 'warning' =>
-  state === 'half-open' || (held && reason === 'OPERATOR') ? 'warning' : 'critical';
+const severityOf = ({ state, held, reason, isPinDoubtful }: BreakerRecord): 'critical' | 'warning' =>
+  !isPinDoubtful && (state === 'half-open' || (held && reason === 'OPERATOR')) ? 'warning' : 'critical';
 
 function sentenceOf({ openedAt, reason, detail }: BreakerRecord, advice = ''): string {
   const since = openedAt === undefined ? '' : ` since ${shortTime(openedAt)}`;

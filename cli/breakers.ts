@@ -19,6 +19,8 @@ export interface ReadBreakers {
   readonly unreadable: readonly UnreadableBreaker[];
   /** The ids of the issuers whose key is in KMS, and not in an HSM of a cluster. */
   readonly inKms: ReadonlySet<string>;
+  /** Of the issuers whose key is in an HSM: the id of its cluster. */
+  readonly clusters: ReadonlyMap<string, string>;
 }
 
 /** The breakers of the active issuers, or of the one that is named. @throws UsageError for one that is not there */
@@ -42,7 +44,10 @@ export async function readBreakers(session: Session, issuer: string | undefined)
     else records.push(one);
   }
   const inKms = meant.filter(({ signerUri = '' }) => signerUri.startsWith('awskms:')).map(({ issuerId }) => issuerId);
-  return { breakers, records, unreadable, inKms: new Set(inKms) };
+  const clusters = meant.flatMap(({ issuerId, clusterId }) =>
+    clusterId === undefined ? [] : [[issuerId, clusterId] as const],
+  );
+  return { breakers, records, unreadable, inKms: new Set(inKms), clusters: new Map(clusters) };
 }
 
 /** A row that cannot be read hides no other; what DynamoDB does not answer is thrown. */
@@ -104,14 +109,15 @@ export async function letItLook(session: Session): Promise<boolean> {
 }
 
 /** One breaker as --json has it; scripts read it, so fields are added, never renamed. */
-export const breakerJson = ({ issuerId, state, held, since, openedAt, reason, detail }: BreakerRecord) => ({
-  issuerId,
-  state,
-  held,
-  since: isoTime(since) ?? null,
-  openedAt: isoTime(openedAt) ?? null,
-  reason: reason ?? null,
-  detail: detail ?? null,
+export const breakerJson = (record: BreakerRecord) => ({
+  issuerId: record.issuerId,
+  state: record.state,
+  held: record.held,
+  pinDoubtful: record.isPinDoubtful === true,
+  since: isoTime(record.since) ?? null,
+  openedAt: isoTime(record.openedAt) ?? null,
+  reason: record.reason ?? null,
+  detail: record.detail ?? null,
 });
 
 /** One that cannot be read, as --json has it. */
@@ -119,6 +125,7 @@ export const unreadableJson = ({ issuerId, message }: UnreadableBreaker) => ({
   issuerId,
   state: 'unreadable',
   held: false,
+  pinDoubtful: null,
   since: null,
   openedAt: null,
   reason: null,
@@ -140,7 +147,7 @@ export const askedJson = (
 
 /** What to do about one that cannot be read. */
 export const adviceOnUnreadable = ({ issuerId, message }: UnreadableBreaker): string =>
-  `${issuerId}: ${message} Its certificates are issued as long as its signer signs, and nothing pauses it. Delete the row, which closes the breaker: docs/runbook.md, "check-signer does not look".`;
+  `${issuerId}: ${message} Its certificates are issued as long as its signer signs, and nothing pauses it. Delete the row, which closes the breaker and forgets whether its PIN is in doubt: where its key is in an HSM, make sure of the sealed PIN first. docs/runbook.md, "check-signer does not look".`;
 
 /** Where the runbook speaks of breakers. */
 export const breakerSection = 'docs/operating.md#the-breaker';
@@ -156,18 +163,31 @@ const curesInKms: Partial<Record<NonNullable<BreakerRecord['reason']>, string>> 
   SIGNATURE_WRONG: "KMS returned a signature that the issuer's certificate does not verify: compare the key with it.",
 };
 
+const refusedPin = 'SIGNER_PIN_REFUSED';
+
+/** Whatever the reason is by now: a pause or an outage since then mends no PIN. */
+const doubt =
+  'Its PIN was refused, and is in doubt until something is signed after a new login; each try is one, and counts towards locking the crypto user out.';
+
 /**
  * What to do about a breaker, in sentences; nothing for a closed one.
  * @param isInKms where its issuer's key is
  */
-export function adviceOn({ issuerId, state, held, reason }: BreakerRecord, isInKms: boolean): string | undefined {
+export function adviceOn(record: BreakerRecord, isInKms: boolean): string | undefined {
+  const { issuerId, state, held, reason, isPinDoubtful = false } = record;
   if (state === 'closed') return undefined;
-  if (state === 'half-open') return `${issuerId}: A few requests try the signer; look again in a minute.`;
-  const cure = reason === undefined ? '' : ((isInKms ? curesInKms[reason] : undefined) ?? cureOf(reason));
+  if (state === 'half-open') {
+    return isPinDoubtful
+      ? `${issuerId}: ${doubt} The next request tries it: until one comes it stays half-open. Where the PIN is not mended yet: mintmark queue pause --issuer ${issuerId}.`
+      : `${issuerId}: A few requests try the signer; look again in a minute.`;
+  }
+  const ofPin = isPinDoubtful ? [doubt, cureOf(refusedPin)] : [];
+  const isSaid = reason === undefined || (isPinDoubtful && reason === refusedPin);
+  const cure = isSaid ? '' : ((isInKms ? curesInKms[reason] : undefined) ?? cureOf(reason));
   const then = held
     ? reason === 'OPERATOR'
       ? ''
       : 'Then: mintmark queue resume.'
-    : 'It is tried again every minute, and goes on by itself when the signer is back.';
-  return [`${issuerId}:`, cure, then].filter((part) => part !== '').join(' ');
+    : `It is tried again every minute, and goes on by itself when the signer is back${isPinDoubtful ? ' and takes the PIN' : ''}.`;
+  return [`${issuerId}:`, ...ofPin, cure, then].filter((part) => part !== '').join(' ');
 }

@@ -306,7 +306,8 @@ export class Gate {
     const { issuerId } = admitted;
     let read = admitted;
     for (let contention = 0; contention < maximumContention; contention++) {
-      if (read.held && read.isPinDoubtful) return [];
+      // In doubt for another reason, it was paused meanwhile: whoever did that is to hear of the PIN.
+      if (read.held && read.isPinDoubtful && read.reason === why.reason) return [];
       const to = await (read.held ? breakers.doubt(read, why, now()) : breakers.hold(read, why, now()));
       if (to !== undefined) return [{ from: read, to }];
       read = await breakers.read(issuerId);

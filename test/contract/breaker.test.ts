@@ -452,6 +452,18 @@ describe('several workers', () => {
       expect(stepFor(await read(), 'signs', false, now + 60_000, breakerTimes(60))).toBe('leave');
     });
 
+    it("is in the record again where a pause took the reason's place while a probe was out", async () => {
+      await batchThat(refused);
+      await breakers.resume(await read(), 1, now);
+      const probe = newGate();
+      await probe.admit(issuerId);
+      await breakers.hold(await read(), { reason: 'OPERATOR', detail: 'New HSMs.' }, now);
+      probe.noteError(issuerId, refused);
+      expect((await probe.report()).map(({ to }) => to.reason)).toEqual(['SIGNER_PIN_REFUSED']);
+      expect(await read()).toMatchObject({ held: true, isPinDoubtful: true, reason: 'SIGNER_PIN_REFUSED' });
+      expect((await read()).untold.at(-1)).toMatchObject({ held: true, reason: 'SIGNER_PIN_REFUSED' });
+    });
+
     it('is written once, however many hear of it', async () => {
       const late = await Promise.all(
         Array.from({ length: 4 }, async () => {
