@@ -1,4 +1,12 @@
-import { type FailureRecord, FailureRecords, IssuanceRecords } from '../shared/ledger/index.ts';
+import { MintmarkError } from '../shared/errors.ts';
+import {
+  decodeCsr,
+  parseCertificationRequest,
+  readMessage,
+  requestHashOf,
+  unreadableRequestHashOf,
+} from '../shared/issuance/index.ts';
+import { type FailureRecord, FailureRecords, type IssuanceRecord, IssuanceRecords } from '../shared/ledger/index.ts';
 import { daysFrom } from './days.ts';
 import { requestOf } from './failure-view.ts';
 import { shortTime } from './json.ts';
@@ -8,8 +16,11 @@ import type { Session } from './session.ts';
 export interface FailureOutcome {
   /** The message that was sent in its place. */
   readonly messageId: string;
-  /** `failed`, `redriven`, `dismissed`: it failed again, and what that row is now. `waiting`: there is no answer. */
-  readonly status: FailureRecord['state'] | 'issued' | 'rejected' | 'waiting';
+  /**
+   * `failed`, `redriven`, `dismissed`: it failed again, and what that row is now. `waiting`: there is no answer.
+   * `conflict`: the request id belongs to another request.
+   */
+  readonly status: FailureRecord['state'] | 'issued' | 'rejected' | 'waiting' | 'conflict';
   readonly code?: string;
   readonly serialNumber?: string;
   readonly sentence: string;
@@ -51,15 +62,57 @@ async function answerTo(session: Session, failure: FailureRecord, messageId: str
   const request = requestOf(failure);
   const issuance = new IssuanceRecords(await session.clients.dynamoDB(), session.target().tables.issuance);
   const [row] = request === undefined ? [] : await issuance.get([request]);
-  if (row?.state === 'issued') {
-    const { serialNumber = '', deviceId, requestId } = row;
-    const show = `mintmark certificates show --device ${deviceId} --request-id ${requestId}`;
-    return { messageId, status: 'issued', serialNumber, sentence: `issued, serial number ${serialNumber}: ${show}` };
+  return answerOf(row, failure.body, messageId);
+}
+
+/**
+ * What a row of the issuance table says of a message that bears its ids. Pure.
+ * @param body the message's
+ */
+export function answerOf(row: IssuanceRecord | undefined, body: string, messageId: string): FailureOutcome {
+  if (row !== undefined && row.requestHash !== hashOf(body) && !isNobodys(row)) {
+    const sentence =
+      row.state === 'issued'
+        ? `the request of this id has a certificate, of another request: ${showCertificate(row)}`
+        : `the request id belongs to another request (${row.state}): ${showCertificate(row)}`;
+    return { messageId, status: 'conflict', sentence };
   }
-  if (row?.state === 'rejected') {
+  if (row?.state === 'issued') {
+    const { serialNumber = '' } = row;
+    const sentence = `issued, serial number ${serialNumber}: ${showCertificate(row)}`;
+    return { messageId, status: 'issued', serialNumber, sentence };
+  }
+  if (row?.state === 'rejected' && row.requestHash === hashOf(body)) {
     const { code = '', detail = '' } = row;
     return { messageId, status: 'rejected', code, sentence: `rejected: ${code}: ${detail}` };
   }
   const sentence = `under way as message ${messageId}, without an answer yet: mintmark queue status says whether it waits`;
   return { messageId, status: 'waiting', sentence };
+}
+
+const showCertificate = ({ deviceId, requestId }: IssuanceRecord): string =>
+  `mintmark certificates show --device ${deviceId} --request-id ${requestId}`;
+
+/** A refusal that holds the request id for nobody (shared/issuance/decision.ts). */
+const isNobodys = ({ state, reopenable, attempt }: IssuanceRecord): boolean =>
+  state === 'rejected' && reopenable === true && attempt === 0;
+
+/** Of the request in a message, as its row has it; undefined for a message that is none, of which there is no row. */
+function hashOf(body: string): string | undefined {
+  try {
+    const { csr, profile } = readMessage(body);
+    return hashOfCsr(csr, profile);
+  } catch (error) {
+    if (error instanceof MintmarkError) return undefined;
+    throw error;
+  }
+}
+
+function hashOfCsr(csr: string, profile: string): string {
+  try {
+    return requestHashOf(parseCertificationRequest(decodeCsr(csr)), profile);
+  } catch (error) {
+    if (error instanceof MintmarkError) return unreadableRequestHashOf(csr, profile);
+    throw error;
+  }
 }

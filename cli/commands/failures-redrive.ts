@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { GetQueueUrlCommand } from '@aws-sdk/client-sqs';
 import { paceOf, type Reason, type Redrive, reasonAgainst, redrive } from '../../shared/failures/index.ts';
-import { type FailureRecord, FailureRecords, FailureStates } from '../../shared/ledger/index.ts';
+import { type FailureRecord, FailureRecords, type FailureState, FailureStates } from '../../shared/ledger/index.ts';
 import { Progress } from '../../shared/terminal/index.ts';
 import { adviceOn, readBreakers } from '../breakers.ts';
 import { defineCommand, type Result } from '../command.ts';
@@ -140,7 +140,7 @@ interface Found {
 function report({ session, options, plan, ends, isById, days, paused }: Found): Result {
   const of = <Kind extends Redrive['kind']>(kind: Kind) =>
     ends.filter((end): end is Extract<Redrive, { kind: Kind }> => end.kind === kind);
-  const [redriven, overtaken, refused] = [of('redriven'), of('overtaken'), of('refused')];
+  const [redriven, overtaken, refused, late] = [of('redriven'), of('overtaken'), of('refused'), of('late')];
   const inHand = overtaken.filter(({ state }) => state === 'failed');
   const isDryRun = options.dryRun === true;
   const sendable = plan.meant.size;
@@ -166,6 +166,7 @@ function report({ session, options, plan, ends, isById, days, paused }: Found): 
         sentAs: messageId ?? null,
       })),
       refused: refused.map(({ failure, problem }) => ({ messageId: failure.messageId, problem })),
+      late: late.map(({ failure }) => failure.messageId),
       left: Object.fromEntries(plan.left),
       leftOut: plan.leftOut,
       unknown: plan.unknown,
@@ -183,6 +184,9 @@ function report({ session, options, plan, ends, isById, days, paused }: Found): 
       ...plan.leftOut,
       ...overtakenLines(overtaken),
       ...refused.map(({ failure, problem }) => `${failure.messageId} was not taken by SQS: ${problem}`),
+      ...(late.length === 0
+        ? []
+        : [`${late.length} not sent, as claiming them took minutes: DynamoDB, or this machine, is slow.`]),
       ...plan.unknown.map((messageId) => `There is no failure of message ${messageId} ${periodOf(days)}.`),
       ...(!isDryRun && open > 0 ? [`${open} not sent: the same command goes on with them.`] : []),
       ...(paused.length === 0 ? [] : ['A signer is paused: what needs it waits.', ...paused]),
@@ -195,16 +199,22 @@ function report({ session, options, plan, ends, isById, days, paused }: Found): 
   };
 }
 
-/** How many somebody else was faster with; one by one only those that were sent nevertheless. */
-function overtakenLines(overtaken: readonly Extract<Redrive, { kind: 'overtaken' }>[]): string[] {
+/** Of one that this run sent, and somebody else has: what that means for the message. */
+const sentNevertheless: Readonly<Record<FailureState, string>> = {
+  failed: "so late that another redrive had taken it over; a second message has the first one's answer.",
+  redriven: "so late that another redrive had sent it, too; a second message has the first one's answer.",
+  dismissed:
+    'so late that somebody had dismissed it. It will be answered all the same: revoke the certificate that comes of it if nobody is to have it.',
+};
+
+/** How many somebody else was faster with; one by one only those that were sent nevertheless. Pure. */
+export function overtakenLines(overtaken: readonly Extract<Redrive, { kind: 'overtaken' }>[]): string[] {
   const unsent = overtaken.filter(({ messageId }) => messageId === undefined);
   const byState = Map.groupBy(unsent, ({ state }) => state);
-  const sent = overtaken.flatMap(({ failure, messageId }) =>
+  const sent = overtaken.flatMap(({ failure, state, messageId }) =>
     messageId === undefined
       ? []
-      : [
-          `${failure.messageId} was sent as message ${messageId}, but so late that another redrive had taken it over; a second message has the first one's answer.`,
-        ],
+      : [`${failure.messageId} was sent as message ${messageId}, but ${sentNevertheless[state]}`],
   );
   return [
     ...[...byState].map(([state, { length: count }]) =>

@@ -1,4 +1,5 @@
 import { SendMessageBatchCommand, type SQSClient } from '@aws-sdk/client-sqs';
+import type { MintmarkError } from '../errors.ts';
 import { type FailureRecord, type FailureState, type FailureStates, storeError } from '../ledger/index.ts';
 import type { Pace } from './pace.ts';
 import { type Reason, reasonAgainst } from './plan.ts';
@@ -19,6 +20,8 @@ export type Redrive =
       readonly messageId?: string;
     }
   | { readonly kind: 'left'; readonly failure: FailureRecord; readonly reason: Reason }
+  /** Claiming took so long that the claim could have ended while the message was being sent; the row stays as it is. */
+  | { readonly kind: 'late'; readonly failure: FailureRecord }
   /** SQS did not take it; the row stays as it is. */
   | { readonly kind: 'refused'; readonly failure: FailureRecord; readonly problem: string };
 
@@ -44,12 +47,16 @@ export interface RedriveOptions {
  */
 export const claimLasts = 5 * 60_000;
 
+/** Milliseconds for which a batch is being sent at most; what has less of its claim left is not sent. */
+export const sendingLasts = 60_000;
+
 /**
  * Sends the messages of these failures again, for their original senders. A row is claimed before its message is sent, so
  * that one run at a time sends it, and marked after that, never before: whatever happens in between, the row or the message
  * is there, or both. Both is safe, as issuing is idempotent: a second message has the first one's certificate for an answer.
+ * A message is sent while its claim stands, so that nobody dismisses its row meanwhile.
  * @returns what happened to each, as it happens
- * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
+ * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED; after a batch that SQS may have taken, with its rows still claimed
  */
 export async function* redrive(
   failures: AsyncIterable<FailureRecord>,
@@ -71,10 +78,15 @@ export async function* redrive(
 async function redriveBatch(batch: readonly FailureRecord[], options: RedriveOptions): Promise<Redrive[]> {
   await options.pace(batch.length);
   if (options.until.aborted) return [];
-  const { ours, overtaken } = await claim(batch, options);
+  const { ours, overtaken, until } = await claim(batch, options);
   if (ours.length === 0) return overtaken;
-  const sent = await send(ours, options).catch(async (error: unknown) => {
+  if (until - options.now() < sendingLasts) {
     await releaseAll(ours, options);
+    return [...overtaken, ...ours.map((failure): Redrive => ({ kind: 'late', failure }))];
+  }
+  const sent = await send(ours, options).catch(async (error: MintmarkError) => {
+    // What had no answer SQS may have taken: whoever could dismiss it now would be told that it is not sent.
+    if (error.code === 'STORE_REFUSED') await releaseAll(ours, options);
     throw error;
   });
   const { states, runId } = options;
@@ -92,15 +104,16 @@ async function redriveBatch(batch: readonly FailureRecord[], options: RedriveOpt
   return [...overtaken, ...marked];
 }
 
-/** Each row of a batch for this run alone, or who else has it. */
+/** Each row of a batch for this run alone until then, or who else has it. */
 async function claim(
   batch: readonly FailureRecord[],
   options: RedriveOptions,
-): Promise<{ readonly ours: FailureRecord[]; readonly overtaken: Redrive[] }> {
+): Promise<{ readonly ours: FailureRecord[]; readonly overtaken: Redrive[]; readonly until: number }> {
   const [ours, overtaken]: [FailureRecord[], Redrive[]] = [[], []];
   const now = options.now();
+  const until = now + claimLasts;
   const claims = batch.map(async (failure) => {
-    const { isOurs, state } = await options.states.claim(failure, { by: options.runId, until: now + claimLasts }, now);
+    const { isOurs, state } = await options.states.claim(failure, { by: options.runId, until }, now);
     if (isOurs) ours.push(failure);
     else overtaken.push({ kind: 'overtaken', failure, state });
   });
@@ -108,7 +121,7 @@ async function claim(
     await releaseAll(ours, options);
     throw error;
   });
-  return { ours, overtaken };
+  return { ours, overtaken, until };
 }
 
 /** So that the same command can go on with them at once. What cannot be released is free when its claim ends. */
@@ -125,6 +138,7 @@ async function allOf<Value>(promises: readonly Promise<Value>[]): Promise<Value[
   });
 }
 
+/** @throws MintmarkError STORE_REFUSED: SQS took none; STORE_UNAVAILABLE: it may have taken them */
 async function send(batch: readonly FailureRecord[], { sqs, queueUrl }: RedriveOptions) {
   const command = new SendMessageBatchCommand({
     QueueUrl: queueUrl,
@@ -134,9 +148,11 @@ async function send(batch: readonly FailureRecord[], { sqs, queueUrl }: RedriveO
       MessageAttributes: redriveAttributes(failure),
     })),
   });
-  const { Successful: successful = [], Failed: failed = [] } = await sqs.send(command).catch((error: unknown) => {
-    throw storeError(error, 'Sending to the redrive queue');
-  });
+  const { Successful: successful = [], Failed: failed = [] } = await sqs
+    .send(command, { abortSignal: AbortSignal.timeout(sendingLasts) })
+    .catch((error: unknown) => {
+      throw storeError(error, 'Sending to the redrive queue');
+    });
   return {
     messageIds: new Map(successful.map(({ Id: id, MessageId: messageId = '' }) => [Number(id), messageId])),
     problems: new Map(failed.map(({ Id: id, Code: code, Message: message }) => [Number(id), `${code}: ${message}`])),

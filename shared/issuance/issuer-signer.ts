@@ -4,6 +4,7 @@ import type { Issuer } from '../ledger/index.ts';
 import { isAwsKmsUri, openAwsKmsSigner, openSealedSigner, parseScheme, type Signer } from '../signer/index.ts';
 import type { IssuerCertificate } from './issuer-certificate.ts';
 import type { Login } from './open-issuers.ts';
+import type { SignatureCounts } from './signature-counts.ts';
 
 export interface IssuerSignerOptions {
   readonly kms: KMSClient;
@@ -14,6 +15,8 @@ export interface IssuerSignerOptions {
   readonly workerUrl: URL;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Told of what a signer asks for beyond what it was asked for: sign.ts knows nothing of the repetitions below it. */
+  readonly onSigned: (counts: SignatureCounts) => void;
 }
 
 /**
@@ -23,7 +26,7 @@ export interface IssuerSignerOptions {
  * @throws MintmarkError SIGNER_MISCONFIGURED and what the signer throws
  */
 export async function openIssuerSigner(
-  { kms, region, stage, library, workerUrl, now }: IssuerSignerOptions,
+  { kms, region, stage, library, workerUrl, now, onSigned }: IssuerSignerOptions,
   issuer: Issuer,
   certificate: IssuerCertificate,
   deadline: number,
@@ -38,7 +41,9 @@ export async function openIssuerSigner(
     deadline,
     now,
   };
-  if (isAwsKmsUri(signerUri)) return openAwsKmsSigner(common);
+  if (isAwsKmsUri(signerUri)) {
+    return openAwsKmsSigner({ ...common, onAskedAgain: () => onSigned({ issuerId, requested: 1 }) });
+  }
   const sealedPin = issuer.sealedPins[region];
   if (clusterId === undefined || sealedPin === undefined) {
     const missing = clusterId === undefined ? 'no clusterId' : `no PIN sealed for the Region ${region}`;

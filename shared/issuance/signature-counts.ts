@@ -10,7 +10,10 @@ export type SignatureCounts = { readonly issuerId: string } & (
 
 /** Told before the signer is asked: no signature comes of a call that was not told of. */
 interface SignaturesRequested {
-  /** Signatures that the signer is asked for; with what it refuses, or does not answer, more than it makes. */
+  /**
+   * Signatures that the signer is asked for; with what it refuses, or does not answer, more than it makes. Where a key in KMS
+   * is asked again for one, that is one more, told in a line of its own before it is.
+   */
   readonly requested: number;
 }
 

@@ -26,6 +26,11 @@ export interface AwsKmsSignerOptions {
   readonly deadline: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /**
+   * Told before each repetition of a kms:Sign, which is one signature more that is asked for: AWS's client sends again what
+   * had no answer, and KMS may have signed by then.
+   */
+  readonly onAskedAgain: () => void;
 }
 
 /**
@@ -82,6 +87,7 @@ class OpenAwsKmsSigner implements Signer {
   readonly #kms: KMSClient;
   readonly #key: AwsKmsUri;
   readonly #now: () => number;
+  readonly #onAskedAgain: () => void;
   #closed = false;
 
   constructor(options: AwsKmsSignerOptions, key: AwsKmsUri, scheme: SignatureScheme) {
@@ -91,6 +97,7 @@ class OpenAwsKmsSigner implements Signer {
     this.#kms = options.kms;
     this.#key = key;
     this.#now = options.now;
+    this.#onAskedAgain = options.onAskedAgain;
   }
 
   /** All at once: KMS has no operation for several, and a batch of Lambda's is ten. */
@@ -136,6 +143,7 @@ class OpenAwsKmsSigner implements Signer {
       MessageType: 'DIGEST',
       SigningAlgorithm: signingAlgorithm(this.scheme),
     });
+    tellRepetitions(command, this.#onAskedAgain);
     const { Signature: signature } = await untilDeadline(deadline, this.#now, 'kms:Sign', (abortSignal) =>
       this.#kms.send(command, { abortSignal }),
     );
@@ -144,6 +152,19 @@ class OpenAwsKmsSigner implements Signer {
     }
     return { signature };
   }
+}
+
+/** Inside the client's retries ("retryMiddleware", of the same step with the priority "high"), where each attempt passes. */
+function tellRepetitions(command: SignCommand, onAskedAgain: () => void): void {
+  let isRepetition = false;
+  command.middlewareStack.add(
+    (next) => (args) => {
+      if (isRepetition) onAskedAgain();
+      isRepetition = true;
+      return next(args);
+    },
+    { name: 'tellRepetitions', step: 'finalizeRequest', priority: 'low' },
+  );
 }
 
 /** KMS's name of it; its PSS salt is as long as the digest (KMS developer guide, "RSASSA-PSS"), as RFC 4055 has it. */

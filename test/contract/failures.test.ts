@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type DynamoDBClient, GetItemCommand, QueryCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MintmarkError } from '../../shared/errors.ts';
-import { claimLasts, type Redrive, redrive } from '../../shared/failures/redrive.ts';
+import { claimLasts, type Redrive, redrive, sendingLasts } from '../../shared/failures/redrive.ts';
 import type { QueuedRequest } from '../../shared/issuance/outcome.ts';
 import { type FailureRecord, FailureRecords } from '../../shared/ledger/failure-records.ts';
 import { FailureStates } from '../../shared/ledger/failure-states.ts';
@@ -383,13 +383,69 @@ describe('redrive', () => {
     for (const messageId of messageIds) expect((await requireRow(messageId)).state).toBe('redriven');
   });
 
-  it('lets go of what SQS did not take, or of all where it did not answer: the same command goes on at once', async () => {
+  const failing = (name: string) => {
+    const unreachable = new RedriveQueue();
+    unreachable.client.send = () => Promise.reject(Object.assign(new Error('no answer'), { name }));
+    return unreachable.client;
+  };
+
+  it('keeps the claims of what SQS may have taken: nobody dismisses it, or sends it again, until they end', async () => {
+    const failure = await newFailure();
+    await expect(redriveAll([failure.messageId], { sqs: failing('TimeoutError') })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+    });
+    expect(await newStates().dismiss(failure, 'x', now + claimLasts)).toEqual({ isOurs: false, state: 'failed' });
+    const redriveQueue = new RedriveQueue();
+    const again = await redriveAll([failure.messageId], { sqs: redriveQueue.client });
+    expect(again).toMatchObject([{ kind: 'overtaken', state: 'failed' }]);
+    expect(redriveQueue.sent).toEqual([]);
+    now += claimLasts + 1;
+    const after = await redriveAll([failure.messageId], { sqs: redriveQueue.client });
+    expect(after).toMatchObject([{ kind: 'redriven' }]);
+  });
+
+  it('sends nothing whose claim may end meanwhile, and lets go of it', async () => {
+    const failures = [await newFailure(), await newFailure(), await newFailure()];
+    const messageIds = failures.map(({ messageId }) => messageId);
+    const wrapped = wrapClient(store.newClient());
+    wrapped.before(updates(tables.failures), async () => {
+      now += claimLasts - sendingLasts + 1;
+    });
+    const states = new FailureStates(wrapped.client, tables.failures);
+    const redriveQueue = new RedriveQueue();
+    const ends = await redriveAll(messageIds, { sqs: redriveQueue.client, states });
+    expect(ends.map(({ kind }) => kind)).toEqual(['late', 'late', 'late']);
+    expect(redriveQueue.sent).toEqual([]);
+    for (const failure of failures) expect(await requireRow(failure.messageId)).toEqual(failure);
+    const again = await redriveAll(messageIds, { sqs: redriveQueue.client });
+    expect(again.map(({ kind }) => kind)).toEqual(['redriven', 'redriven', 'redriven']);
+  });
+
+  it('sends what has just enough of its claim left, and gives SQS no longer than that', async () => {
+    const failure = await newFailure();
+    const wrapped = wrapClient(store.newClient());
+    wrapped.before(updates(tables.failures), async () => {
+      now += claimLasts - sendingLasts;
+    });
+    const states = new FailureStates(wrapped.client, tables.failures);
+    const redriveQueue = new RedriveQueue();
+    const timeout = vi.spyOn(AbortSignal, 'timeout');
+    const send = vi.spyOn(redriveQueue.client, 'send');
+    try {
+      const ends = await redriveAll([failure.messageId], { sqs: redriveQueue.client, states });
+      expect(ends).toMatchObject([{ kind: 'redriven' }]);
+      expect(timeout).toHaveBeenCalledExactlyOnceWith(sendingLasts);
+      expect(send.mock.calls[0]?.[1]).toEqual({ abortSignal: timeout.mock.results[0]?.value });
+    } finally {
+      timeout.mockRestore();
+    }
+  });
+
+  it('lets go of what SQS did not take: the same command goes on at once', async () => {
     const failures = [await newFailure(), await newFailure()];
     const messageIds = failures.map(({ messageId }) => messageId);
-    const unreachable = new RedriveQueue();
-    unreachable.client.send = () => Promise.reject(Object.assign(new Error('no answer'), { name: 'TimeoutError' }));
-    await expect(redriveAll(messageIds, { sqs: unreachable.client })).rejects.toMatchObject({
-      code: 'STORE_UNAVAILABLE',
+    await expect(redriveAll(messageIds, { sqs: failing('AccessDeniedException') })).rejects.toMatchObject({
+      code: 'STORE_REFUSED',
     });
     const refusing = new RedriveQueue();
     refusing.refuses = ({ MessageBody: body }) => body === failures[0]?.body;

@@ -9,8 +9,13 @@ import {
   ScheduleKeyDeletionCommand,
 } from '@aws-sdk/client-kms';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { FaultRequest } from '../../local/stub/faults.ts';
+import { readIssuerCertificate } from '../../shared/issuance/issuer-certificate.ts';
+import { openIssuerSigner } from '../../shared/issuance/issuer-signer.ts';
+import type { SignatureCounts } from '../../shared/issuance/signature-counts.ts';
 import { type AwsKmsSignerOptions, openAwsKmsSigner } from '../../shared/signer/awskms.ts';
 import type { SignatureScheme, Signer } from '../../shared/signer/port.ts';
+import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { describeSignerContract, isSignatureOf, type SignerFaults } from './signer.ts';
 import { accountId, region, startTestStub, type TestStub } from './stub-fixture.ts';
 
@@ -19,6 +24,8 @@ const secretAccessKey = randomBytes(30).toString('base64');
 let stub: TestStub;
 /** With the SDK's own retries, as the functions have it. */
 let kms: KMSClient;
+/** How often a signature was asked for again, as the functions tell it. */
+let askedAgain = 0;
 
 beforeAll(async () => {
   stub = await startTestStub({ allowAsymmetricKeysInCustomKeyStores: true });
@@ -74,6 +81,7 @@ function open(key: TestKey, options: Partial<AwsKmsSignerOptions> = {}): Promise
     certificatePublicKey: key.publicKey,
     deadline: Date.now() + 10_000,
     now: Date.now,
+    onAskedAgain: () => (askedAgain += 1),
     ...options,
   });
 }
@@ -137,14 +145,75 @@ describe('an awskms: signer', () => {
     }
   });
 
-  it('has the same digest signed twice when the first answer was lost', async () => {
+  it('has the same digest signed twice when the first answer was lost, and tells that it asked again', async () => {
     const signer = await open(await createKey('ECC_NIST_P256'));
-    const before = stub.signatures().length;
+    const [signedBefore, toldBefore] = [stub.signatures().length, askedAgain];
     stub.setFaults([{ operation, effect: 'connection-dropped', when: 'after' }]);
     expect(await signs(signer)).toBe(true);
-    const [first, second, ...more] = stub.signatures().slice(before);
+    const [first, second, ...more] = stub.signatures().slice(signedBefore);
     expect(second?.digest).toBe(first?.digest);
     expect(more).toEqual([]);
+    expect(askedAgain - toldBefore).toBe(1);
+  });
+
+  it.each([
+    ['nothing in the way', []],
+    ['one answer lost', [{ operation, effect: 'connection-dropped', when: 'after' }]],
+    [
+      'several lost, before and after it signed',
+      [
+        { operation, count: 2, effect: 'connection-dropped', when: 'after' },
+        { operation, count: 2, effect: 'connection-dropped' },
+      ],
+    ],
+    ['throttled', [{ operation, count: 2, code: 'ThrottlingException' }]],
+    ['every answer lost', [{ operation, count: -1, effect: 'connection-dropped', when: 'after' }]],
+    ['a key that is refused', [{ operation, count: -1, code: 'AccessDeniedException' }]],
+  ] satisfies [string, FaultRequest[]][])('asks KMS as often as is told: %s', async (_, set) => {
+    const signer = await open(await createKey('ECC_NIST_P256'));
+    const asked = () => stub.log.filter(({ target }) => target === operation).length;
+    const [askedBefore, toldBefore] = [asked(), askedAgain];
+    stub.setFaults(set);
+    await signer.sign([randomBytes(32), randomBytes(32), randomBytes(32)], soon());
+    expect(asked() - askedBefore).toBe(3 + askedAgain - toldBefore);
+  });
+
+  it('tells it of its issuer, as one signature more that was asked for', async () => {
+    const key = await createKey('ECC_NIST_P256');
+    const told: SignatureCounts[] = [];
+    const ca = makeIssuingCa({ notBefore: new Date(0), notAfter: new Date(8.64e13) });
+    const signer = await openIssuerSigner(
+      {
+        kms,
+        region,
+        stage: 'test',
+        library: '',
+        workerUrl: new URL('file:///none'),
+        now: Date.now,
+        onSigned: (counts) => told.push(counts),
+      },
+      { ...ca.issuer, issuerId: 'in-kms', signerUri: key.uri },
+      { ...readIssuerCertificate('in-kms', ca.issuer.certificate), publicKey: key.publicKey },
+      soon(),
+      'standing',
+    );
+    expect(await signs(signer)).toBe(true);
+    expect(told).toEqual([]);
+    stub.setFaults([{ operation, effect: 'connection-dropped', when: 'after' }]);
+    expect(await signs(signer)).toBe(true);
+    expect(told).toEqual([{ issuerId: 'in-kms', requested: 1 }]);
+  });
+
+  it('tells before it asks again: what cannot be told is not asked for', async () => {
+    const signer = await open(await createKey('ECC_NIST_P256'), {
+      onAskedAgain: () => {
+        throw new Error('The log is gone.');
+      },
+    });
+    const before = stub.signatures().length;
+    stub.setFaults([{ operation, effect: 'connection-dropped', when: 'after' }]);
+    expect(await signer.sign([randomBytes(32)], soon())).toMatchObject([{ error: { code: 'SIGNER_UNAVAILABLE' } }]);
+    expect(stub.signatures()).toHaveLength(before + 1);
   });
 
   it.each([

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { breakerFindings } from '../../cli/breaker-findings.ts';
-import { adviceOn } from '../../cli/breakers.ts';
+import { adviceOn, adviceOnUnreadable } from '../../cli/breakers.ts';
+import { overtakenLines } from '../../cli/commands/failures-redrive.ts';
 import { takePage } from '../../cli/cursor.ts';
 import { planFor, plannedOf } from '../../cli/failure-plan.ts';
 import {
@@ -16,7 +17,7 @@ import { FailureCounts, newestFailures } from '../../cli/failure-survey.ts';
 import { describeFailure, failureJson, requestOf, shownDevice } from '../../cli/failure-view.ts';
 import { absentRecord, type BreakerRecord } from '../../shared/breaker/record.ts';
 import { type FailureClass, failureClasses } from '../../shared/errors.ts';
-import type { FailureRecord } from '../../shared/ledger/index.ts';
+import type { FailureRecord, FailureState } from '../../shared/ledger/index.ts';
 import { failureRecord } from '../support/failure-record.ts';
 
 /** As it is typed. */
@@ -91,6 +92,34 @@ describe('the selection of failures', () => {
     expect(leftOut(failure, ['class', 'code'])).toBe(
       'm is of the class signer, with the code PIN_UNSEAL_FAILED: the options leave it out.',
     );
+  });
+});
+
+describe('what somebody else was faster with', () => {
+  const failure = failureRecord({ messageId: 'm' });
+  const overtaken = (state: FailureState, messageId?: string) => ({
+    kind: 'overtaken' as const,
+    failure,
+    state,
+    ...(messageId === undefined ? {} : { messageId }),
+  });
+
+  it('is told by its number, unless it was sent', () => {
+    expect(overtakenLines([overtaken('dismissed'), overtaken('dismissed'), overtaken('failed')])).toEqual([
+      '2 dismissed by somebody else meanwhile.',
+      expect.stringMatching(/^1 in the hands of another redrive/),
+    ]);
+  });
+
+  it.each([
+    ['failed', /another redrive had taken it over; a second message has the first one's answer\.$/],
+    ['redriven', /another redrive had sent it, too; a second message has the first one's answer\.$/],
+    ['dismissed', /somebody had dismissed it\. It will be answered all the same: revoke /],
+  ] as const)('and was sent is told with what %s means for it', (state, sentence) => {
+    const [line = '', ...more] = overtakenLines([overtaken(state, 'n')]);
+    expect(line).toMatch(/^m was sent as message n, but so late that /);
+    expect(line).toMatch(sentence);
+    expect(more).toEqual([]);
   });
 });
 
@@ -261,6 +290,9 @@ describe('breakers, as health tells of them', () => {
       /^Requests have waited since 2026-11-22T10:00:00Z \(SIGNER_UNAVAILABLE, No HSM answers\)\. .*Look: mintmark queue status\.$/,
     );
     expect(unreadable).toMatchObject({ severity: 'critical', subject: 'others', observed: 'unreadable' });
+    expect(adviceOnUnreadable({ issuerId: 'others', message: 'The row is none.' })).toMatch(
+      /^others: The row is none\. .*forgets whether its PIN is in doubt: .*make sure of the sealed PIN first\./,
+    );
   });
 
   it('speaks of KMS where the key is there', () => {
