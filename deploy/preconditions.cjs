@@ -81,6 +81,10 @@ const forms = /** @type {Record<string, [Form, string]>} */ ({
 
 /** shared/queue/retry-delay.ts */
 const longestRetryDelay = 900;
+/** Times checkSignerSeconds; shared/breaker/times.ts, `unlookedAfter` */
+const unlookedAfter = 15;
+/** So many times a batch tries the signer by itself, at least, before a request is given up. */
+const triesByItself = 4;
 
 /** Seconds between two looks; undefined for what is no schedule, which is a problem of its own. */
 function intervalOf(/** @type {string} */ rate) {
@@ -200,6 +204,16 @@ async function timeProblems(functions, margins, value) {
   }
   if (!((await number('requestAgeAlarmSeconds')) < giveUp)) {
     problems.push('requestAgeAlarmSeconds must be less than giveUpAfterSeconds.');
+  }
+  if (
+    margins.includes('checkSignerSeconds') &&
+    !(triesByItself * unlookedAfter * (await number('checkSignerSeconds')) <= giveUp)
+  ) {
+    problems.push(
+      `${unlookedAfter * triesByItself} x checkSignerSeconds must be at most giveUpAfterSeconds: a batch tries the signer by ` +
+        `itself after ${unlookedAfter} x checkSignerSeconds (shared/breaker/times.ts), and is to do so ${triesByItself} times ` +
+        'before a request is given up.',
+    );
   }
   const fed = Object.values(functions).filter(({ events = [] }) => events.some(({ sqs }) => sqs !== undefined));
   const interval = intervalOf(await value('watchSchedule'));

@@ -1,6 +1,7 @@
 import { longestPause } from '../../shared/breaker/paused.ts';
 import { breakerTimes } from '../../shared/breaker/times.ts';
 import { suspectReceiveCount } from '../../shared/issuance/rounds.ts';
+import { compressedSeconds } from './stage-times.ts';
 
 /** What was measured in one outage. Moments are seconds since it began, as they passed here; absent: it never came to that. */
 export interface OutageMeasurements {
@@ -157,17 +158,26 @@ function untilGone(measured: OutageMeasurements, { pausedSeconds, checkSignerSec
       : `Measured: ${sinceReturn(allIssuedAt)} after the return, ${round(((allIssuedAt - returnedAt) * compression) / 60)} minutes at AWS.`;
   const hsmSeconds = backlog / (signaturesPerSecond * shareForIssuing);
   const waiting = checkSignerSeconds + longestPause * pausedSeconds;
+  const waitingHere =
+    compressedSeconds(checkSignerSeconds, compression) + longestPause * compressedSeconds(pausedSeconds, compression);
   return [
     `  ${measuredTime}`,
     `  ${[
-      event(after(mapping.resumedAt), 'The mapping was resumed', 'The mapping was never resumed'),
+      event(after(mapping.resumedAt), 'The mapping was resumed', notResumedSince(measured)),
       event(firstIssuedAt, 'the first certificate came', 'no certificate came'),
       event(after(breaker.closedAt), 'the breaker closed', `the breaker is ${breaker.state}`),
     ].join(', ')}.`,
     `  From the HSM's rate: ${backlog} requests are ${hsmSeconds.toFixed(2)} s of three hsm2m.medium HSMs`,
     `  (${signaturesPerSecond} P-256 signatures/s, ${shareForIssuing * 100} % of them for issuing), after up to ${round(waiting / 60)} minutes until the canary`,
-    `  has signed and paused requests come back; ${round(waiting / compression)} s here.`,
+    `  has signed and paused requests come back; ${waitingHere} s here.`,
   ];
+}
+
+/** It may deliver already: it is resumed for a batch that tries the signer by itself. */
+function notResumedSince({ returnedAt, mapping }: OutageMeasurements): string {
+  const before = mapping.resumedAt.at(-1);
+  if (before === undefined) return 'The mapping was never resumed';
+  return `The mapping had been resumed ${round(returnedAt - before)} s before the return`;
 }
 
 /** What must not be in an outage, besides what the account finds; a sentence each. Pure. */
@@ -176,7 +186,8 @@ export function outageProblems(measured: OutageMeasurements, { checkSignerSecond
   const { breaker, mapping, issuedMeanwhile, signedMeanwhile, earlier, earlierRead, earlierRefused } = measured;
   const when = (is: boolean, problem: string): string[] => (is ? [problem] : []);
   const meanwhile = (moments: readonly number[]) => moments.filter((moment) => moment < returnedAt);
-  const between = breakerTimes(checkSignerSeconds).unlookedAfter / 1000 / compression;
+  // The stage's breaker counts in its own looks, which are whole seconds.
+  const between = breakerTimes(compressedSeconds(checkSignerSeconds, compression)).unlookedAfter / 1000;
   const mayTry = Math.max(0, Math.floor((returnedAt - (breaker.openedAt ?? 0)) / between));
   return [
     ...earlierRefused,

@@ -19,7 +19,7 @@ import {
   outageProblems,
 } from './outage-answers.ts';
 import { messagesIn, settle } from './settle.ts';
-import { intervalAtAws, secondsAtAws } from './stage-times.ts';
+import { compressedSeconds, intervalAtAws, secondsAtAws } from './stage-times.ts';
 import { verifyCertificates } from './verify-certificates.ts';
 
 export interface OutageOptions extends DrillOptions {
@@ -78,9 +78,9 @@ const patience = 120_000;
 /** Milliseconds between two looks at breaker and mapping. */
 const interval = 250;
 
-/** What a stage's parameters are when time passes so much faster; SQS and the functions count in whole seconds. */
+/** What a stage's parameters are when time passes so much faster. */
 function compressedParameters(compression: number): Record<string, string> {
-  const compressed = (name: string) => String(Math.max(1, Math.round(secondsAtAws(name) / compression)));
+  const compressed = (name: string) => String(compressedSeconds(secondsAtAws(name), compression));
   return {
     ...Object.fromEntries(times.map((name) => [name, compressed(name)])),
     watchSchedule: 'rate(5 minutes)',

@@ -8,6 +8,7 @@ import { SeededRandom } from '../../local/embedded/seeded-random.ts';
 import { type Fault, readFaults, writeFaults } from '../../local/pkcs11-shim/faults.ts';
 import type { FaultRequest } from '../../local/stub/faults.ts';
 import { accountFor, type RequestFigures } from './account.ts';
+import { type Asked, type Dealt, dealt, pendingWith, timesMet } from './dealing.ts';
 import { Deliveries } from './deliveries.ts';
 import { type DrillOptions, type DrillResult, type EmbeddedDrillCloud, withEmbeddedCloud } from './drill.ts';
 import { type FleetRequest, makeFleet, sendAll } from './fleet.ts';
@@ -15,6 +16,7 @@ import { heapRecordVariable, readHeapRecord } from './heap-record.ts';
 import { killProcess } from './kills.ts';
 import { memoryTrend, warmUp } from './memory.ts';
 import { settle } from './settle.ts';
+import { WorkerKills } from './worker-kills.ts';
 
 export interface SoakOptions extends DrillOptions {
   readonly minutes: number;
@@ -122,10 +124,14 @@ const heapNoise = 3_072;
 
 const nameOfCall = (service: string, operation: string, effect: CallEffect): string =>
   `${service} ${operation} ${effect.effect === 'error' ? effect.code : effect.effect} ${effect.when}`;
+const nameOfSigner = ({ fault }: Omit<Fault, 'count'>): string => `hsm ${fault}`;
 const nameOfStub = (fault: FaultRequest): string =>
   `kms ${fault.operation} ${'code' in fault ? fault.code : fault.effect}`;
 
-/** Every fault of a function's call, and what it is called. */
+const killedWorker = 'killed worker';
+const stormyDeliveries = 'stormy deliveries';
+
+/** Every fault of a function's call. */
 const allCallFaults = callFaults.flatMap(({ service, operations, effects }) =>
   operations.flatMap((operation) => effects.map((effect) => ({ service, operation, effect }))),
 );
@@ -133,10 +139,10 @@ const allCallFaults = callFaults.flatMap(({ service, operations, effects }) =>
 /** The kinds of faults, each of which must have happened in a soak that is long enough. */
 export const faultKinds: readonly string[] = [
   ...allCallFaults.map(({ service, operation, effect }) => nameOfCall(service, operation, effect)),
-  ...[...signerFaults, hanging].map(({ fault }) => `hsm ${fault}`),
+  ...[...signerFaults, hanging].map(nameOfSigner),
   ...stubFaults.map(nameOfStub),
-  'killed worker',
-  'stormy deliveries',
+  killedWorker,
+  stormyDeliveries,
 ];
 
 /** What must not be, a sentence each. Pure. @param happened how often each kind has @param minutes of load */
@@ -188,15 +194,16 @@ export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
     [heapRecordVariable]: heapRecord,
   };
   const drilled = withEmbeddedCloud('soak', options, { parameters, conditions, functionEnvironment }, async (local) => {
-    const faults = new Faults(
+    const faults = new Faults({
       local,
       calls,
-      random.named('faults'),
-      (next) => {
+      random: random.named('faults'),
+      deliver: (next) => {
         chances = next;
       },
       note,
-    );
+      happened,
+    });
     const faultsSoFar = () => [...happened.values()].reduce((total, times) => total + times, 0);
     const ending = new AbortController();
     const disturbing = faults.run(ending.signal);
@@ -270,120 +277,144 @@ async function load(local: EmbeddedDrillCloud, { minutes, rate, onProgress }: So
   return { requests, deliveries, workers, seconds: (performance.now() - start) / 1000 };
 }
 
-interface Happening {
+interface Happening extends Dealt {
   /** Asks for the fault. */
   readonly ask: () => void | Promise<void>;
   /** Whether only a process that starts meets it. */
   readonly isOfStart?: boolean;
+  /** Whether it may make a process that has long started initialise the PKCS#11 library anew. */
+  readonly isOfSigner?: boolean;
+}
+
+type SignerFault = Asked & { readonly fault: Fault };
+type StubFault = Asked & { readonly fault: FaultRequest };
+
+interface FaultsOptions {
+  readonly local: EmbeddedDrillCloud;
+  readonly calls: CallFaults;
+  readonly random: SeededRandom;
+  readonly deliver: (chances: DeliveryChances) => void;
+  /** Hears of a kind of fault that happened, and how often. */
+  readonly note: (kind: string, times?: number) => void;
+  /** How often each kind has, so far. */
+  readonly happened: ReadonlyMap<string, number>;
 }
 
 /** One fault after another, each kind as often as the others: all are dealt before one comes again. */
 class Faults {
-  readonly #local: EmbeddedDrillCloud;
-  readonly #random: SeededRandom;
-  readonly #calls: CallFaults;
-  readonly #deliver: (chances: DeliveryChances) => void;
-  readonly #note: (kind: string, times?: number) => void;
+  readonly #options: FaultsOptions;
+  readonly #kills: WorkerKills;
   #left: Happening[] = [];
-  #signerFaults: readonly Fault[] = [];
-  #stubFaults: readonly (FaultRequest & { readonly count: number })[] = [];
-  #spared: number | undefined;
+  #signerFaults: readonly SignerFault[] = [];
+  #stubFaults: readonly StubFault[] = [];
 
-  /** @param note hears of a kind of fault that happened, and how often */
-  constructor(
-    local: EmbeddedDrillCloud,
-    calls: CallFaults,
-    random: SeededRandom,
-    deliver: (chances: DeliveryChances) => void,
-    note: (kind: string, times?: number) => void,
-  ) {
-    this.#local = local;
-    this.#calls = calls;
-    this.#random = random;
-    this.#deliver = deliver;
-    this.#note = note;
+  constructor(options: FaultsOptions) {
+    this.#options = options;
+    const { local, random } = options;
+    this.#kills = new WorkerKills({
+      pids: () => local.cloud.functions['issue']?.pids() ?? [],
+      kill: killProcess,
+      random,
+    });
   }
 
   /** Until the signal; then everything is well again. */
   async run(signal: AbortSignal): Promise<void> {
-    writeFaults(this.#local.shim.faults, []);
+    const { local, calls, random, deliver, note } = this.#options;
+    writeFaults(local.shim.faults, []);
     while (!signal.aborted) {
       await this.#next();
-      const pause = -Math.log(1 - this.#random.fraction()) * meanPause;
+      if (this.#kills.look()) note(killedWorker);
+      const pause = -Math.log(1 - random.fraction()) * meanPause;
       // Cut short by the end.
       await delay(pause, undefined, { signal }).catch(() => undefined);
     }
-    this.#calls.set();
-    this.#sign([]);
-    this.#deliver(calm);
-    await this.#tellStub([]);
+    calls.set();
+    this.#sign();
+    deliver(calm);
+    await this.#tellStub();
   }
 
   async #next(): Promise<void> {
-    if (this.#left.length === 0) this.#left = this.#random.shuffled(this.#all());
-    const happening = this.#left.pop();
+    const { happened, random } = this.#options;
+    if (this.#left.length === 0) this.#left = dealt(this.#all(), happened, random);
+    // A worker that initialised anew in between would meet the hang, and end by it: the spared one, perhaps.
+    const isHangPending = this.#isHangPending();
+    const index = this.#left.findIndex(({ isOfSigner }) => !(isHangPending && isOfSigner === true));
+    const [happening] = index < 0 ? [] : this.#left.splice(index, 1);
     await happening?.ask();
-    if (happening?.isOfStart === true) this.#kill();
+    if (happening?.isOfStart === true) this.#kills.ask();
+  }
+
+  #isHangPending(): boolean {
+    const { local } = this.#options;
+    return (
+      this.#signerFaults.some(({ fault }) => fault === hanging) &&
+      readFaults(local.shim.faults).some(({ fault, count }) => fault === hanging.fault && (count ?? 0) > 0)
+    );
   }
 
   #all(): Happening[] {
-    const count = () => 1 + this.#random.below(longestBurst);
+    const { calls, random, deliver, note } = this.#options;
+    const count = () => 1 + random.below(longestBurst);
     return [
       ...allCallFaults.map(({ effect, ...call }) => ({
-        ask: () => this.#calls.add({ ...effect, ...call, count: count() }),
+        kind: nameOfCall(call.service, call.operation, effect),
+        ask: () => calls.add({ ...effect, ...call, count: count() }),
       })),
-      ...signerFaults.map((fault) => ({ ask: () => this.#sign([{ ...fault, count: count() }]) })),
-      { ask: () => this.#sign([hanging]), isOfStart: true },
-      ...stubFaults.map((fault) => ({ ask: () => this.#tellStub([{ ...fault, count: count() }]), isOfStart: true })),
-      { ask: () => this.#kill() },
-      { ask: () => this.#storm() },
-      { ask: () => this.#deliver(calm) },
+      ...signerFaults.map((fault) => ({
+        kind: nameOfSigner(fault),
+        ask: () => this.#sign({ ...fault, count: count() }),
+        isOfSigner: true,
+      })),
+      { kind: nameOfSigner(hanging), ask: () => this.#sign(hanging), isOfStart: true },
+      ...stubFaults.map((fault) => ({
+        kind: nameOfStub(fault),
+        ask: () => this.#tellStub({ ...fault, count: count() }),
+        isOfStart: true,
+      })),
+      { kind: killedWorker, ask: () => this.#kills.ask() },
+      {
+        kind: stormyDeliveries,
+        ask: () => {
+          deliver(stormy);
+          note(stormyDeliveries);
+        },
+      },
+      { ask: () => deliver(calm) },
     ];
   }
 
-  #storm(): void {
-    this.#deliver(stormy);
-    this.#note('stormy deliveries');
+  /** Notes what has happened of those that were asked for, and asks for the next; without one, for none. */
+  #sign(next?: Fault): void {
+    const { local, note } = this.#options;
+    const pending = readFaults(local.shim.faults);
+    const left = (kind: string) => pending.find((fault) => nameOfSigner(fault) === kind)?.count ?? 0;
+    for (const [kind, times] of timesMet(this.#signerFaults, left)) note(kind, times);
+    const asked = next && { kind: nameOfSigner(next), count: next.count, isOfStart: next === hanging, fault: next };
+    this.#signerFaults = asked === undefined ? [] : pendingWith(asked, this.#signerFaults, left);
+    writeFaults(
+      local.shim.faults,
+      this.#signerFaults.map(({ fault }) => fault),
+    );
   }
 
-  /** Never the one worker that is spared until it ends otherwise: its memory must have time to show something. */
-  #kill(): void {
-    const pids = this.#local.cloud.functions['issue']?.pids() ?? [];
-    if (this.#spared === undefined || !pids.includes(this.#spared)) this.#spared = pids[0];
-    const others = pids.filter((pid) => pid !== this.#spared);
-    if (others.length === 0) return;
-    killProcess(this.#random.pick(others));
-    this.#note('killed worker');
-  }
-
-  /** In place of those that are left over; what is not has happened. */
-  #sign(faults: readonly Fault[]): void {
-    const { faults: path } = this.#local.shim;
-    const left = readFaults(path);
-    for (const { fault, count } of this.#signerFaults) {
-      const times = count - (left.find((other) => other.fault === fault)?.count ?? 0);
-      if (times > 0) this.#note(`hsm ${fault}`, times);
-    }
-    this.#signerFaults = faults;
-    writeFaults(path, faults);
-  }
-
-  /** Likewise. */
-  async #tellStub(faults: readonly (FaultRequest & { readonly count: number })[]): Promise<void> {
-    const endpoint = `${this.#local.stubEndpoint}/_stub`;
+  /** Likewise; all of them are of a start, at which the PIN is unsealed. */
+  async #tellStub(next?: FaultRequest & { readonly count: number }): Promise<void> {
+    const { local, note } = this.#options;
+    const endpoint = `${local.stubEndpoint}/_stub`;
     const state = await fetch(`${endpoint}/state`);
-    const { faults: left } = (await state.json()) as {
-      faults: { readonly operation: string; readonly remaining: number }[];
+    const { faults: pending } = (await state.json()) as {
+      faults: readonly (FaultRequest & { readonly remaining: number })[];
     };
-    for (const fault of this.#stubFaults) {
-      const times = fault.count - (left.find(({ operation }) => operation === fault.operation)?.remaining ?? 0);
-      if (times > 0) this.#note(nameOfStub(fault), times);
-    }
-    this.#stubFaults = faults;
+    const left = (kind: string) => pending.find((fault) => nameOfStub(fault) === kind)?.remaining ?? 0;
+    for (const [kind, times] of timesMet(this.#stubFaults, left)) note(kind, times);
+    const asked = next && { kind: nameOfStub(next), count: next.count, isOfStart: true, fault: next };
+    this.#stubFaults = asked === undefined ? [] : pendingWith(asked, this.#stubFaults, left);
     const answer = await fetch(`${endpoint}/faults`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ faults }),
+      body: JSON.stringify({ faults: this.#stubFaults.map(({ fault }) => fault) }),
     });
     if (!answer.ok) throw new Error(`The stub refuses the faults: ${await answer.text()}`);
   }

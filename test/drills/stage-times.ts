@@ -20,3 +20,10 @@ export function intervalAtAws(name: string): number {
     throw new Error(`deploy/parameters.yml has no schedule ${name} in minutes for every stage.`);
   return Number(minutes) * 60;
 }
+
+/**
+ * What a time of a stage is when time passes `compression` times as fast: SQS and the functions count in whole seconds, of
+ * which there is at least one. Pure.
+ */
+export const compressedSeconds = (seconds: number, compression: number): number =>
+  Math.max(1, Math.round(seconds / compression));

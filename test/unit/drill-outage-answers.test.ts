@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { breakerTimes } from '../../shared/breaker/times.ts';
 import { type OutageMeasurements, outageAnswerLines, outageAnswers, outageProblems } from '../drills/outage-answers.ts';
+import { compressedSeconds, secondsAtAws } from '../drills/stage-times.ts';
 
 const times = { giveUpAfterSeconds: 14_400, pausedSeconds: 60, checkSignerSeconds: 60 };
 
@@ -82,6 +84,11 @@ describe('the four answers are of what was measured', () => {
     expect(issued).toContain('The breaker never opened; the event source mapping was never paused.');
     expect(gone).toContain('The mapping was never resumed');
     expect(gone).toContain('the breaker is closed');
+  });
+
+  it('where the mapping delivered already when the HSMs came back', () => {
+    const [, , , gone] = answersOf({ mapping: { pausedAt: 4, resumedAt: [34], state: 'Enabled' } });
+    expect(gone).toContain('The mapping had been resumed 26 s before the return');
   });
 
   it('where certificates no longer verify', () => {
@@ -176,4 +183,24 @@ describe('what must not be', () => {
   ])('%s', (_, change, problem) => {
     expect(outageProblems(measured(change), times)).toEqual([problem]);
   });
+
+  it.each(Array.from({ length: 60 }, (_, index) => index + 1))(
+    'is not a signer that is tried as often as the breaker lets it be, time compressed %d times',
+    (compression) => {
+      // The stage's own, in whole seconds: an outage of so many seconds has room for so many tries.
+      const { unlookedAfter } = breakerTimes(compressedSeconds(secondsAtAws('checkSignerSeconds'), compression));
+      const openedAt = 1.2;
+      const returnedAt = 1_800 / compression + 1;
+      const most = Math.floor((returnedAt - openedAt) / (unlookedAfter / 1000));
+      const triedMeanwhile = (times: number): Partial<OutageMeasurements> => ({
+        compression,
+        returnedAt,
+        breaker: { ...opened, openedAt, closedAt: [returnedAt + 2], triedMeanwhile: times },
+        mapping: { pausedAt: openedAt + 3 / compression, resumedAt: [returnedAt + 1], state: 'Enabled' },
+      });
+      expect(most).toBeGreaterThan(0);
+      expect(outageProblems(measured(triedMeanwhile(most)), times)).toEqual([]);
+      expect(outageProblems(measured(triedMeanwhile(most + 1)), times)).toHaveLength(1);
+    },
+  );
 });
