@@ -1,5 +1,5 @@
 import { isFleetName } from '../enrolment/index.ts';
-import { deviceIdPattern } from '../issuance/index.ts';
+import { deviceIdPattern, principalIdForm, principalIdPattern } from '../issuance/index.ts';
 import { listTerms, type TermChanges } from '../ledger/index.ts';
 import { canonicalRegisteredName, registeredNameForms } from './registered-name.ts';
 
@@ -53,8 +53,8 @@ interface ListRule {
 const listRules: Readonly<Record<(typeof listTerms)[number], ListRule>> = {
   allowedSenders: {
     what: 'principal id',
-    expected: "a role's (AROA...), a user's (AIDA...) or an account's (12 digits), not an ARN and without a session",
-    canonical: (text) => (/^[A-Z0-9]{1,128}$/.test(text) ? text : undefined),
+    expected: principalIdForm,
+    canonical: (text) => (principalIdPattern.test(text) ? text : undefined),
   },
   pinnedKeys: {
     what: 'SHA-256 of a SubjectPublicKeyInfo',

@@ -1,4 +1,3 @@
-import ipaddr from 'ipaddr.js';
 import {
   contextConstructed,
   contextPrimitive,
@@ -8,6 +7,7 @@ import {
   utf8String,
 } from '../asn1/index.ts';
 import type { GeneralName } from './general-names.ts';
+import { octetsOf } from './ip-addresses.ts';
 
 /** A name that is granted: it goes into the certificate as it is. */
 export type GrantedGeneralName =
@@ -52,7 +52,7 @@ export function encodeGeneralName(name: GrantedGeneralName): Uint8Array {
     case 'otherName':
       return contextConstructed(0, objectIdentifier(name.typeId), contextConstructed(0, name.value));
     case 'iPAddress':
-      return contextPrimitive(7, Uint8Array.from(ipaddr.parse(name.value).toByteArray()));
+      return contextPrimitive(7, octetsOf(name.value));
     case 'rfc822Name':
       return contextPrimitive(1, new TextEncoder().encode(name.value));
     case 'dNSName':
@@ -62,13 +62,20 @@ export function encodeGeneralName(name: GrantedGeneralName): Uint8Array {
   }
 }
 
-/** DNS names compare without case, mailboxes in their host part (RFC 5280 section 7), the others as they are written. */
+/**
+ * DNS names compare without case, mailboxes in their host part (RFC 5280 section 7), addresses by their octets, the
+ * others as they are written.
+ */
 export function isSameName(requested: GeneralName, granted: GrantedGeneralName): boolean {
   switch (granted.kind) {
     case 'dNSName':
       return requested.kind === granted.kind && requested.value.toLowerCase() === granted.value.toLowerCase();
     case 'rfc822Name':
       return requested.kind === granted.kind && lowerCaseHost(requested.value) === lowerCaseHost(granted.value);
+    case 'iPAddress':
+      return (
+        requested.kind === granted.kind && Buffer.compare(octetsOf(requested.value), octetsOf(granted.value)) === 0
+      );
     case 'otherName':
       return (
         requested.kind === granted.kind &&

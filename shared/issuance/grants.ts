@@ -1,5 +1,3 @@
-import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 import type { GeneralName } from './general-names.ts';
 import {
   describeGranted,
@@ -9,7 +7,10 @@ import {
   otherName,
   permanentIdentifier,
 } from './granted-name.ts';
-import { isHostName, isMailbox, isPathSegment, isUri, isWildcardName } from './name-forms.ts';
+import { parseAddress, readAddressRange } from './ip-addresses.ts';
+import { deviceIdPattern } from './message.ts';
+import { isHostName, isMailbox, isUri, isWildcardName, longestUri } from './name-forms.ts';
+import { matchTemplate, type TextKind, takesDeviceId } from './name-pattern.ts';
 import type { GeneralNameTemplate, GrantableNameTemplate } from './profile/general-names.ts';
 import { deviceIdPlaceholder, labelPlaceholder } from './profile/texts.ts';
 
@@ -26,20 +27,8 @@ export const filled = (template: string, deviceId: string): string =>
 
 /** The one name that a template stands for; undefined where this device id cannot be in it. */
 export function nameOf(template: GeneralNameTemplate, deviceId: string): GrantedGeneralName | undefined {
-  const { dNSName, uniformResourceIdentifier, rfc822Name } = template;
-  if (dNSName !== undefined) {
-    const value = filled(dNSName, deviceId);
-    // A device id need not be a host name; where it is not, there is no such name to grant.
-    const isOne = isHostName(value) || (dNSName.startsWith('*.') && isWildcardName(value));
-    return isOne ? { kind: 'dNSName', value } : undefined;
-  }
-  if (uniformResourceIdentifier !== undefined) {
-    return { kind: 'uniformResourceIdentifier', value: filled(uniformResourceIdentifier, deviceId) };
-  }
-  if (rfc822Name !== undefined) {
-    const value = filled(rfc822Name, deviceId);
-    return isMailbox(value) ? { kind: 'rfc822Name', value } : undefined;
-  }
+  const text = textOf(template);
+  if (text !== undefined) return textNameOf(text, deviceId);
   if (template.hardwareModuleName !== undefined) {
     const { hwType, hwSerialNum } = template.hardwareModuleName;
     return hardwareModuleName(hwType, filled(hwSerialNum, deviceId));
@@ -53,18 +42,74 @@ export function nameOf(template: GeneralNameTemplate, deviceId: string): Granted
     : otherName(template.otherName.typeId, filled(template.otherName.utf8String, deviceId));
 }
 
+interface TextTemplate {
+  readonly kind: TextKind;
+  readonly template: string;
+}
+
+function textOf({
+  dNSName,
+  uniformResourceIdentifier,
+  rfc822Name,
+}: Pick<GrantableNameTemplate, TextKind>): TextTemplate | undefined {
+  if (dNSName !== undefined) return { kind: 'dNSName', template: dNSName };
+  if (uniformResourceIdentifier !== undefined) {
+    return { kind: 'uniformResourceIdentifier', template: uniformResourceIdentifier };
+  }
+  return rfc822Name === undefined ? undefined : { kind: 'rfc822Name', template: rfc822Name };
+}
+
+/** A device id need not be what a name is made of; where it is not, there is no such name to grant. */
+function textNameOf({ kind, template }: TextTemplate, deviceId: string): GrantedGeneralName | undefined {
+  const value = filled(template, deviceId);
+  const isName = isOfForm[kind](value) || (kind === 'dNSName' && template.startsWith('*.') && isWildcardName(value));
+  return takesDeviceId(kind, template, deviceId) && isName ? { kind, value } : undefined;
+}
+
+const isOfForm = {
+  dNSName: isHostName,
+  uniformResourceIdentifier: isUri,
+  rfc822Name: isMailbox,
+} as const satisfies Record<TextKind, (value: string) => boolean>;
+
 /** What a template grants; undefined where this device id cannot be in it. */
 export function grantOf(template: GrantableNameTemplate, deviceId: string): Grant | undefined {
   if (template.iPAddress !== undefined) return addressGrant(template.iPAddress);
-  if (template.dNSName?.includes(labelPlaceholder) === true) {
-    return labelGrant('dNSName', filled(template.dNSName, deviceId));
-  }
-  if (template.uniformResourceIdentifier?.includes(labelPlaceholder) === true) {
-    return labelGrant('uniformResourceIdentifier', filled(template.uniformResourceIdentifier, deviceId));
+  const text = textOf(template);
+  if (text?.template.includes(labelPlaceholder) === true) {
+    return takesDeviceId(text.kind, text.template, deviceId) ? labelGrant(text, deviceId) : undefined;
   }
   const { iPAddress: _, ...exact } = template;
   const name = nameOf(exact, deviceId);
   return name === undefined ? undefined : grantOfName(name);
+}
+
+/**
+ * Whether one of the templates makes this name of another device's id: then it is that device's, and nobody else's. With
+ * `{deviceId}.example.com` beside `{label}.example.com` nobody chooses another device's id for the label.
+ */
+export function isOfAnotherDevice(
+  name: GrantedGeneralName,
+  templates: readonly GrantableNameTemplate[],
+  deviceId: string,
+): boolean {
+  return templates.some((each) => {
+    const text = textOf(each);
+    if (text === undefined || text.kind !== name.kind) return false;
+    const owner = matchTemplate(text.kind, text.template, name.value)?.deviceId;
+    return (
+      owner !== undefined &&
+      owner !== deviceId &&
+      deviceIdPattern.test(owner) &&
+      takesDeviceId(text.kind, text.template, owner)
+    );
+  });
+}
+
+/** What a template without one stands for is everybody's by the profile's own words. */
+export function hasPlaceholder(template: GrantableNameTemplate): boolean {
+  const text = textOf(template)?.template ?? '';
+  return text.includes(deviceIdPlaceholder) || text.includes(labelPlaceholder);
 }
 
 /** The certificate gets the name as it is granted, however the CSR spells it. */
@@ -73,54 +118,34 @@ export const grantOfName = (name: GrantedGeneralName): Grant => ({
   nameFor: (requested) => (isSameName(requested, name) ? name : undefined),
 });
 
-/** Any name of the pattern, each placeholder one label or one segment. */
-function labelGrant(kind: 'dNSName' | 'uniformResourceIdentifier', pattern: string): Grant {
-  const isDnsName = kind === 'dNSName';
-  const parts = pattern.split(labelPlaceholder).map((part) => RegExp.escape(isDnsName ? part.toLowerCase() : part));
-  const expression = new RegExp(`^${parts.join('([A-Za-z0-9._-]+)')}$`);
+/** Any name of the template: each `{label}` one label of a host name, or one segment of a path. */
+function labelGrant({ kind, template }: TextTemplate, deviceId: string): Grant {
+  const own = filled(template, deviceId);
   return {
-    description: `${kind} ${pattern}`,
+    description: `${kind} ${own}`,
     nameFor: (requested) => {
-      if (requested.kind !== kind) return undefined;
-      const value = isDnsName ? requested.value.toLowerCase() : requested.value;
-      const labels = expression.exec(value)?.slice(1);
-      const isGood = isDnsName
-        ? isHostName(value) && labels?.every((label) => !label.includes('.'))
-        : labels?.every(isPathSegment);
-      return isGood === true ? { kind, value } : undefined;
+      if (requested.kind !== kind || requested.value.length > longestUri) return undefined;
+      const value = kind === 'dNSName' ? requested.value.toLowerCase() : requested.value;
+      return isOfForm[kind](value) && matchTemplate(kind, own, value) !== undefined ? { kind, value } : undefined;
     },
   };
 }
 
 /**
- * Any address of the range. One that is not a public unicast address (RFC 6890: private, loopback, link-local and so on)
- * only by a range of that same kind: 0.0.0.0/0 grants no 10.0.0.1.
+ * Any address of the range that is of the range's kind: of that of its ends where they are of one (RFC 6890: private,
+ * loopback, link-local and so on), else a public unicast address. 0.0.0.0/0 grants neither 10.0.0.1 nor 0.0.0.0.
  */
-function addressGrant(range: string): Grant {
-  const [network, prefixLength] = ipaddr.parseCIDR(range);
+function addressGrant(text: string): Grant | undefined {
+  const range = readAddressRange(text);
+  if (range === undefined) return undefined;
   return {
-    description: `iPAddress ${range}`,
+    description: `iPAddress ${text}`,
     nameFor: (requested) => {
       if (requested.kind !== 'iPAddress') return undefined;
-      const address = ipaddr.parse(requested.value);
-      const isIn = address.kind() === network.kind() && address.match(network, prefixLength);
-      const isItsKind = address.range() === 'unicast' || address.range() === network.range();
-      return isIn && isItsKind ? { kind: 'iPAddress', value: requested.value } : undefined;
+      const address = parseAddress(requested.value);
+      return range.includes(address) && address.range() === range.kind
+        ? { kind: 'iPAddress', value: requested.value }
+        : undefined;
     },
   };
-}
-
-const registeredForms = {
-  DNS: ({ value }) => (isHostName(value) || isWildcardName(value) ? { kind: 'dNSName', value } : undefined),
-  // ipaddr.js also takes addresses of fewer parts, and hexadecimal ones.
-  IP: ({ value }) => (isIP(value) === 0 ? undefined : { kind: 'iPAddress', value: ipaddr.parse(value).toString() }),
-  URI: ({ value }) => (isUri(value) ? { kind: 'uniformResourceIdentifier', value } : undefined),
-  email: ({ value }) => (isMailbox(value) ? { kind: 'rfc822Name', value } : undefined),
-} as const satisfies Record<string, (name: { readonly value: string }) => GrantedGeneralName | undefined>;
-
-/** A name of a device's registration, such as `DNS:pump-7.example.com`; undefined for what is not one. */
-export function registeredName(text: string): GrantedGeneralName | undefined {
-  const [form = '', ...rest] = text.split(':');
-  if (!Object.hasOwn(registeredForms, form)) return undefined;
-  return registeredForms[form as keyof typeof registeredForms]({ value: rest.join(':') });
 }

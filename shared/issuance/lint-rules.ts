@@ -2,7 +2,7 @@ import { constructedTag, DerReader, primitiveTag, sequence, tags } from '../asn1
 import { crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier } from '../signer/index.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
-import { isHostName, isMailbox, isUri, isWildcardName } from './name-forms.ts';
+import { hasSpiffeScheme, isHostName, isMailbox, isUri, isWildcardName } from './name-forms.ts';
 import { type AttributeType, attributeTypes, lifetimeOf, type Profile, upperBounds } from './profile.ts';
 import { type PublicKey, readPublicKey } from './public-key.ts';
 import {
@@ -103,6 +103,12 @@ function subjectAltNamesOf(tbs: TbsCertificate): readonly Uint8Array[] {
   return encodings;
 }
 
+/** The DNS knows no case (RFC 5280 section 7.2). */
+function comparedAs(name: Uint8Array): string {
+  const text = Buffer.from(name).toString('latin1');
+  return name[0] === primitiveTag(2) ? text.toLowerCase() : text;
+}
+
 const hasSubject = (tbs: TbsCertificate): boolean => !same(tbs.subject, sequence());
 
 /** keyEncipherment and dataEncipherment are for RSA (RFC 8813 section 3), keyAgreement for EC (RFC 3279 section 2.3). */
@@ -167,15 +173,26 @@ export const certificateRules: readonly Rule<CertificateSubject>[] = [
   },
   {
     name: 'subject-alt-names-of-their-forms',
-    source: 'RFC 5280 section 4.2.1.6: a dNSName in the preferred name syntax, an absolute URI',
+    source: 'RFC 5280 section 4.2.1.6: a dNSName in the preferred name syntax, an absolute URI; SPIFFE-ID section 2',
     holds: ({ tbs }) => areSubjectAltNames(extension(tbs, '2.5.29.17')),
   },
   {
     name: 'subject-alt-names-each-once',
     source: 'a name twice says nothing more, and some readers refuse it',
     holds: ({ tbs }) => {
-      const names = subjectAltNamesOf(tbs).map((name) => Buffer.from(name).toString('hex'));
+      const names = subjectAltNamesOf(tbs).map(comparedAs);
       return new Set(names).size === names.length;
+    },
+  },
+  {
+    name: 'one-uri-where-there-is-a-spiffe-id',
+    source: 'X509-SVID section 2: who finds more than one URI refuses the certificate',
+    holds: ({ tbs }) => {
+      const uris = subjectAltNamesOf(tbs).filter((name) => name[0] === primitiveTag(6));
+      return (
+        uris.length < 2 ||
+        !uris.some((name) => hasSpiffeScheme(DerReader.ofContents(name).readIa5String(primitiveTag(6))))
+      );
     },
   },
 ];

@@ -4,11 +4,14 @@ import type { CertificationRequest, RequestedExtension } from './certification-r
 import type { DistinguishedName } from './distinguished-name.ts';
 import { type GeneralName, readGeneralNames } from './general-names.ts';
 import { describeGranted, type GrantedGeneralName, isSameName } from './granted-name.ts';
-import { filled, type Grant, grantOf, grantOfName, nameOf, registeredName } from './grants.ts';
+import { filled, type Grant, grantOf, grantOfName, hasPlaceholder, isOfAnotherDevice, nameOf } from './grants.ts';
+import { type IgnoredRequest, summariseIgnored } from './ignored-requests.ts';
 import { asksToSignForOthers } from './key-usage.ts';
+import { hasSpiffeScheme } from './name-forms.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
-import type { GeneralNameTemplate } from './profile/general-names.ts';
+import type { GeneralNameTemplate, GrantableNameTemplate } from './profile/general-names.ts';
 import { type AttributeType, attributeTypes, ignorableExtensions, type Profile } from './profile.ts';
+import { readRegisteredName } from './registered-name.ts';
 
 export interface GrantedAttribute {
   readonly type: AttributeType;
@@ -19,12 +22,16 @@ export interface GrantedAttribute {
 export interface GrantedNames {
   readonly subject: readonly GrantedAttribute[];
   readonly subjectAltName: readonly GrantedGeneralName[];
-  /** What the CSR asked for and the profile says to leave out, by name; it goes into the row. */
+  /** What the CSR asked for and the profile says to leave out, in words, each kind once; it goes into the row. */
   readonly ignored: readonly string[];
 }
 
 /** More names than this in one certificate serve nobody, and cost every reader of it. */
 const maximumNames = 100;
+
+/** Each is compared with each that is granted; what honest CSRs ask for is far below. */
+const maximumRequestedNames = 200;
+const maximumRequestedAttributes = 32;
 
 /**
  * The names that a profile grants a device. The CSR chooses among them, name by name, each once; where the profile names a
@@ -45,35 +52,85 @@ export function grantNames(
     })),
   );
   const { registered = 'never' } = profile.subjectAltName;
-  const ofDevice = registered === 'never' ? [] : registeredNames.flatMap((text) => registeredName(text) ?? []);
-  const always = [
+  const ofDevice = registered === 'never' ? [] : registeredNames.map((text) => registeredName(text, deviceId));
+  const always = eachOnce([
     ...profile.subjectAltName.always.map((template) => alwaysGranted(template, deviceId, profile)),
     ...(registered === 'always' ? ofDevice : []),
-  ];
+  ]);
   const onRequest = [
-    ...profile.subjectAltName.onRequest.flatMap((template) => grantOf(template, deviceId) ?? []),
+    ...profile.subjectAltName.onRequest.flatMap((template) => grantedOnRequest(template, deviceId, profile) ?? []),
     ...(registered === 'onRequest' ? ofDevice.map(grantOfName) : []),
   ];
   const asked = requestedNames(request.requestedExtensions);
   const chosen = chosenNames(asked, always, onRequest, profile);
+  refuseOthersBesideSpiffeId(chosen.granted, profile);
   return {
     subject,
     subjectAltName: chosen.granted,
-    ignored: [
+    ignored: summariseIgnored([
       ...ignoredAttributes(request.subject, subject, profile),
       ...ignoredExtensions(request.requestedExtensions, profile),
       ...chosen.ignored,
-    ],
+    ]),
   };
 }
 
-function alwaysGranted(template: GeneralNameTemplate, deviceId: string, profile: Profile): GrantedGeneralName {
-  const name = nameOf(template, deviceId);
-  if (name !== undefined) return name;
-  const [[kind, text] = []] = Object.entries(template);
+const templatesOf = ({ subjectAltName: { always, onRequest } }: Profile): readonly GrantableNameTemplate[] => [
+  ...always,
+  ...onRequest,
+];
+
+/** @throws MintmarkError NAME_NOT_ALLOWED: a certificate with fewer names than its device is registered for helps nobody */
+function registeredName(text: string, deviceId: string): GrantedGeneralName {
+  const registered = readRegisteredName(text);
+  if (registered !== undefined) return registered.name;
   throw new MintmarkError(
     'NAME_NOT_ALLOWED',
-    `The profile ${profile.name} gives every device the ${kind} ${JSON.stringify(text)}, which is none for the device id ${deviceId}.`,
+    `The registration of the device ${deviceId} lists ${quoted(text)}, which is no name for a subjectAltName.`,
+  );
+}
+
+/** The first of those that are the same to who compares them. */
+const eachOnce = (names: readonly GrantedGeneralName[]): readonly GrantedGeneralName[] =>
+  names.filter((name, index) => names.findIndex((other) => isSameName(name, other)) === index);
+
+function alwaysGranted(template: GeneralNameTemplate, deviceId: string, profile: Profile): GrantedGeneralName {
+  const name = nameOf(template, deviceId);
+  const [[kind, text] = []] = Object.entries(template);
+  if (name === undefined) {
+    throw new MintmarkError(
+      'NAME_NOT_ALLOWED',
+      `The profile ${profile.name} gives every device the ${kind} ${JSON.stringify(text)}, which is none for the device id ${deviceId}.`,
+    );
+  }
+  if (hasPlaceholder(template) && isOfAnotherDevice(name, templatesOf(profile), deviceId)) {
+    throw new MintmarkError(
+      'NAME_NOT_ALLOWED',
+      `The profile ${profile.name} gives every device the ${kind} ${JSON.stringify(text)}, which for the device id ${deviceId} is a name of another device, too.`,
+    );
+  }
+  return name;
+}
+
+function grantedOnRequest(template: GrantableNameTemplate, deviceId: string, profile: Profile): Grant | undefined {
+  const grant = grantOf(template, deviceId);
+  if (grant === undefined || !hasPlaceholder(template)) return grant;
+  return {
+    description: grant.description,
+    nameFor: (requested) => {
+      const name = grant.nameFor(requested);
+      return name === undefined || isOfAnotherDevice(name, templatesOf(profile), deviceId) ? undefined : name;
+    },
+  };
+}
+
+/** X509-SVID section 2: exactly one URI, so that nobody has to guess who it is. */
+function refuseOthersBesideSpiffeId(names: readonly GrantedGeneralName[], profile: Profile): void {
+  const uris = names.filter(({ kind }) => kind === 'uniformResourceIdentifier').map(describeGranted);
+  if (uris.length < 2 || !names.some((name) => typeof name.value === 'string' && hasSpiffeScheme(name.value))) return;
+  throw new MintmarkError(
+    'NAME_NOT_ALLOWED',
+    `A certificate with a SPIFFE ID has no other URI; of the profile ${profile.name} this one would have ${uris.length}.`,
   );
 }
 
@@ -88,23 +145,27 @@ function chosenNames(
   always: readonly GrantedGeneralName[],
   onRequest: readonly Grant[],
   profile: Profile,
-): { readonly granted: readonly GrantedGeneralName[]; readonly ignored: readonly string[] } {
-  const chosen = new Map<string, { readonly place: number; readonly name: GrantedGeneralName }>();
-  const ignored: string[] = [];
+): { readonly granted: readonly GrantedGeneralName[]; readonly ignored: readonly IgnoredRequest[] } {
+  refuseMoreThan(maximumRequestedNames, asked.length, 'names in its subjectAltName');
+  const chosen: { readonly place: number; readonly name: GrantedGeneralName }[] = [];
+  const ignored: IgnoredRequest[] = [];
   for (const name of asked) {
     if (always.some((candidate) => isSameName(name, candidate))) continue;
     const place = onRequest.findIndex((grant) => grant.nameFor(name) !== undefined);
     const granted = onRequest[place]?.nameFor(name);
     if (granted !== undefined) {
-      chosen.set(describeGranted(granted), { place, name: granted });
+      chosen.push({ place, name: granted });
     } else if (profile.ignored.subjectAltNames?.includes(name.kind) === true) {
-      ignored.push(`subjectAltName ${describeRequested(name)}`);
+      ignored.push({
+        kind: `subjectAltName ${name.kind}`,
+        ...(typeof name.value === 'string' ? { value: quoted(name.value) } : {}),
+      });
     } else {
       throw notGranted(name, always, onRequest, profile);
     }
   }
-  const inOrder = [...chosen.values()].toSorted((one, other) => one.place - other.place);
-  const granted = [...always, ...inOrder.map(({ name }) => name)];
+  const inOrder = chosen.toSorted((one, other) => one.place - other.place);
+  const granted = [...always, ...eachOnce(inOrder.map(({ name }) => name))];
   if (granted.length > maximumNames) {
     throw new MintmarkError(
       'NAME_NOT_ALLOWED',
@@ -112,6 +173,11 @@ function chosenNames(
     );
   }
   return { granted, ignored };
+}
+
+function refuseMoreThan(maximum: number, count: number, what: string): void {
+  if (count <= maximum) return;
+  throw new MintmarkError('NAME_NOT_ALLOWED', `The CSR has ${count} ${what}; at most ${maximum} are looked at.`);
 }
 
 const describeRequested = (name: GeneralName): string =>
@@ -135,9 +201,11 @@ function ignoredAttributes(
   requested: DistinguishedName,
   granted: readonly GrantedAttribute[],
   profile: Profile,
-): readonly string[] {
-  const ignored: string[] = [];
-  for (const { type, value } of requested.flat()) {
+): readonly IgnoredRequest[] {
+  const ignored: IgnoredRequest[] = [];
+  const attributes = requested.flat();
+  refuseMoreThan(maximumRequestedAttributes, attributes.length, 'attributes in its subject');
+  for (const { type, value } of attributes) {
     const isGranted = granted.some((attribute) => attributeTypes[attribute.type] === type && attribute.value === value);
     if (isGranted) continue;
     const name = profile.ignored.subjectAttributes.find((attribute) => attributeTypes[attribute] === type);
@@ -148,19 +216,19 @@ function ignoredAttributes(
           `${granted.map((attribute) => `${attribute.type} ${attribute.value}`).join(', ')}.`,
       );
     }
-    ignored.push(`subject ${name}`);
+    ignored.push({ kind: `subject ${name}` });
   }
   return ignored;
 }
 
-function ignoredExtensions(requested: readonly RequestedExtension[], profile: Profile): readonly string[] {
+function ignoredExtensions(requested: readonly RequestedExtension[], profile: Profile): readonly IgnoredRequest[] {
   return requested
     .filter(({ extnID }) => extnID !== objectIdentifiers.subjectAltName)
     .map((requestedExtension) => {
       refuseToBeCa(requestedExtension);
       const { extnID } = requestedExtension;
       const name = profile.ignored.extensions.find((extension) => identifierOf(extension) === extnID);
-      if (name !== undefined) return `extension ${name}`;
+      if (name !== undefined) return { kind: `extension ${name}` };
       throw new MintmarkError(
         'EXTENSION_NOT_ALLOWED',
         `The CSR asks for the extension ${describeObjectIdentifier(extnID)}, which the profile ${profile.name} neither grants nor ignores.`,

@@ -5,7 +5,7 @@ import { linesOf } from '../../shared/devices/lines.ts';
 import { canonicalRegisteredName } from '../../shared/devices/registered-name.ts';
 import { type FileFormat, registrationsIn } from '../../shared/devices/registration-file.ts';
 import { SeenDevices } from '../../shared/devices/seen-devices.ts';
-import { registeredName } from '../../shared/issuance/grants.ts';
+import { readRegisteredName } from '../../shared/issuance/registered-name.ts';
 import { collect } from '../support/collect.ts';
 
 async function* inChunks(text: string | Uint8Array, size = Number.POSITIVE_INFINITY): AsyncGenerator<Uint8Array> {
@@ -84,6 +84,9 @@ describe('names', () => {
     ['DNS:xn--bcher-kva.example'],
     ['IP:192.0.2.7'],
     ['IP:2001:DB8:0::1', 'IP:2001:db8::1'],
+    ['IP:::10.0.0.1'],
+    ['IP:::a00:1', 'IP:::10.0.0.1'],
+    ['URI:spiffe://trust_domain.example/pump'],
     ['URI:spiffe://example.com/pump/7'],
     ['URI:urn:dev:ops:32473-pump-7'],
     ['URI:https://[2001:db8::1]:8443/x'],
@@ -91,8 +94,7 @@ describe('names', () => {
   ])('%s', (text, canonical = text) => {
     expect(canonicalRegisteredName(text)).toBe(canonical);
     // What is registered is what is granted.
-    const granted = registeredName(canonical);
-    expect(granted?.value).toBe(canonical.slice(canonical.indexOf(':') + 1));
+    expect(readRegisteredName(canonical)?.name.value).toBe(canonical.slice(canonical.indexOf(':') + 1));
   });
 
   it.each([
@@ -102,6 +104,8 @@ describe('names', () => {
     'DNS:pump_7.example.com',
     'DNS:pump-7.example.com.',
     'DNS:192.0.2.7',
+    'DNS:pump.0x7f',
+    'DNS:pump.0X',
     'DNS:*',
     'DNS:*.com',
     'DNS:a.*.example.com',
@@ -114,6 +118,10 @@ describe('names', () => {
     'IP:fe80::1%eth0',
     'URI:/pump/7',
     'URI:spiffe://exa mple/x',
+    'URI:spiffe://example.com:8443/x',
+    'URI:spiffe://Example.com/x',
+    'URI:spiffe://example.com/x/',
+    'URI:SPIFFE://example.com/x',
     'URI:https://pump_7/',
     'URI:https:///x',
     'URI:https://a.example:99999/',

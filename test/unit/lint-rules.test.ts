@@ -178,6 +178,8 @@ const passing: readonly (readonly [string, Uint8Array, World?])[] = [
     { profile: { subjectAltName: { always: [{ dNSName: '*.example.com' }], onRequest: [] } } },
   ],
   ['a server whose commonName is among its names', served('a.example'), { profile: server }],
+  ['a SPIFFE ID beside a DNS name', withNames(uri('spiffe://trust_domain/a/.b'), dNSName('a.example'))],
+  ['two URIs, neither of SPIFFE', withNames(uri('urn:x:y'), uri('urn:x:z'))],
   ['a URI with an escape', withNames(uri('https://example.com/%20?x=1#y'))],
 ];
 
@@ -318,6 +320,21 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
     { issuer: { baseUrl: 'http://elsewhere.example' } },
   ],
   ['further-extensions-as-the-profile-says', 'none', withExtension('access', sequence())],
+  ['subject-alt-names-of-their-forms', 'a trust domain in capitals', withNames(uri('spiffe://Example.com/a'))],
+  ['subject-alt-names-of-their-forms', 'a SPIFFE ID with a port', withNames(uri('spiffe://example.com:1/a'))],
+  ['subject-alt-names-of-their-forms', 'a SPIFFE ID with a query', withNames(uri('spiffe://example.com/a?b'))],
+  ['subject-alt-names-of-their-forms', 'a hexadecimal number at the end', withNames(dNSName('example.0x7f'))],
+  [
+    'one-uri-where-there-is-a-spiffe-id',
+    'two SPIFFE IDs',
+    withNames(uri('spiffe://example.com/a'), uri('spiffe://example.com/b')),
+  ],
+  [
+    'one-uri-where-there-is-a-spiffe-id',
+    'another URI before it',
+    withNames(uri('urn:x:y'), uri('spiffe://example.com/b')),
+  ],
+  ['subject-alt-names-each-once', 'one in two cases', withNames(dNSName('a.example'), dNSName('A.example'))],
   ['subject-alt-names-of-their-forms', 'an underscore', withNames(dNSName('a_b'))],
   ['subject-alt-names-of-their-forms', 'an empty DNS name', withNames(dNSName(''))],
   ['subject-alt-names-of-their-forms', 'a label of 64 characters', withNames(dNSName('a'.repeat(64)))],

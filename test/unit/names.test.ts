@@ -9,17 +9,21 @@ import {
   setOf,
   utf8String,
 } from '../../shared/asn1/der-writer.ts';
+import { MintmarkError } from '../../shared/errors.ts';
 import { parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
+import { encodeGeneralName } from '../../shared/issuance/granted-name.ts';
+import { hasSpiffeScheme, isHostName, isSpiffeId } from '../../shared/issuance/name-forms.ts';
 import { grantNames } from '../../shared/issuance/names.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
+import { grantableNameTemplate } from '../../shared/issuance/profile/general-names.ts';
 import { attributeTypes, ignorableExtensions, type Profile } from '../../shared/issuance/profile.ts';
 import { extension, handMakeCsr } from '../fixtures/csr/make.ts';
 import { refusalOf } from '../fixtures/csr/refusal.ts';
 import { type CsrContents, dNSName, newPrivateKey, readRequest, uniformResourceIdentifier } from '../support/csr.ts';
 import { deviceTls } from '../support/profile.ts';
 
-const deviceId = 'Device-1';
-const urn = 'urn:dev:org:32473-Device-1';
+const deviceId = 'device-1';
+const urn = 'urn:dev:org:32473-device-1';
 const { commonName, organizationName, organizationalUnitName, countryName, serialNumber } = attributeTypes;
 const key = newPrivateKey();
 
@@ -78,8 +82,8 @@ describe('the subject', () => {
 
   it.each<readonly [string, string, string]>([
     ['another device id', commonName, 'device-2'],
-    ['the device id in another case', commonName, 'device-1'],
-    ['the device id and a space', commonName, 'Device-1 '],
+    ['the device id in another case', commonName, 'Device-1'],
+    ['the device id and a space', commonName, 'device-1 '],
     ['the placeholder', commonName, '{deviceId}'],
     ['a serial number', serialNumber, deviceId],
     ['an e-mail address', '1.2.840.113549.1.9.1', 'a@example.com'],
@@ -130,17 +134,17 @@ describe('the subjectAltName', () => {
   );
 
   it('has a name once that is asked for twice', () => {
-    expect(grant({ names: [dNSName(deviceId), dNSName('device-1')] }).subjectAltName).toHaveLength(2);
+    expect(grant({ names: [dNSName(deviceId), dNSName('DEVICE-1')] }).subjectAltName).toHaveLength(2);
   });
 
   it.each([
     ['another host', dNSName('device-2')],
-    ['a longer host', dNSName('Device-1.example.com')],
+    ['a longer host', dNSName('device-1.example.com')],
     ['a wildcard', dNSName('*')],
-    ['a trailing dot', dNSName('Device-1.')],
+    ['a trailing dot', dNSName('device-1.')],
     ['an empty DNS name', dNSName('')],
     ['the URI in another case', uniformResourceIdentifier(urn.toUpperCase())],
-    ['the URI escaped', uniformResourceIdentifier('urn:dev:org:32473-%44evice-1')],
+    ['the URI escaped', uniformResourceIdentifier('urn:dev:org:32473-%64evice-1')],
     ['the URI as a DNS name', dNSName(urn)],
     ['the DNS name as a URI', uniformResourceIdentifier(deviceId)],
     ['rfc822Name', contextPrimitive(1, Buffer.from(deviceId))],
@@ -172,9 +176,9 @@ describe('the subjectAltName', () => {
   );
 
   it('grants a device id of dots and digits as a host name', () => {
-    expect(grant({ names: [dNSName('A.9-b.c')] }, deviceTls, 'a.9-B.c').subjectAltName).toContainEqual({
+    expect(grant({ names: [dNSName('A.9-b.c')] }, deviceTls, 'a.9-b.c').subjectAltName).toContainEqual({
       kind: 'dNSName',
-      value: 'a.9-B.c',
+      value: 'a.9-b.c',
     });
   });
 
@@ -183,6 +187,186 @@ describe('the subjectAltName', () => {
     expect(refused({ extensions: [broken] }).code).toBe('CSR_MALFORMED');
   });
 });
+
+/** No two devices are granted one name by one profile. */
+describe("another device's name", () => {
+  const ids = ['pump-7', 'PUMP-7', 'mqtt.pump-7', 'mqtt', 'pump-8', 'pump-7.example.com', 'a', 'aa', 'x:1'];
+  type Names = Profile['subjectAltName'];
+  const profileOf = (onRequest: Names['onRequest'], alwaysHad: Names['always'] = []): Profile => ({
+    ...deviceTls,
+    subjectAltName: { always: alwaysHad, onRequest },
+  });
+  // The DNS, and so TLS, knows no case.
+  const inLowerCase = (name: Uint8Array) => Buffer.from(name).toString('latin1').toLowerCase();
+  const isGranted = (id: string, profile: Profile, name: Uint8Array): boolean => {
+    try {
+      const { subjectAltName } = grant({ names: [name] }, profile, id);
+      return subjectAltName.some((each) => inLowerCase(encodeGeneralName(each)) === inLowerCase(name));
+    } catch (error) {
+      if (error instanceof MintmarkError && error.code === 'NAME_NOT_ALLOWED') return false;
+      throw error;
+    }
+  };
+  const email = (text: string) => contextPrimitive(1, Buffer.from(text));
+
+  it.each<readonly [string, Uint8Array, readonly string[], Profile]>([
+    [
+      'that is a label of its choice under its own',
+      dNSName('mqtt.pump-7.example.com'),
+      ['pump-7'],
+      profileOf([{ dNSName: '{label}.{deviceId}.example.com' }], [{ dNSName: '{deviceId}.example.com' }]),
+    ],
+    [
+      'that differs in case',
+      dNSName('pump-7.example.com'),
+      ['pump-7'],
+      profileOf([{ dNSName: '{deviceId}.example.com' }]),
+    ],
+    ['that is the whole of it', dNSName('pump-7'), ['pump-7'], profileOf([{ dNSName: '{deviceId}' }])],
+    [
+      'that another template leaves to choose',
+      dNSName('pump-8.example.com'),
+      ['pump-8'],
+      profileOf([{ dNSName: '{label}.example.com' }, { dNSName: '{deviceId}.example.com' }]),
+    ],
+    [
+      'that two templates make the other way round',
+      dNSName('pump-7.pump-8.example.com'),
+      [],
+      profileOf([{ dNSName: '{label}.{deviceId}.example.com' }, { dNSName: '{deviceId}.{label}.example.com' }]),
+    ],
+    [
+      'that is both the whole of one and under another',
+      dNSName('pump-7.example.com'),
+      [],
+      profileOf([{ dNSName: '{deviceId}' }], [{ dNSName: '{deviceId}.example.com' }]),
+    ],
+    [
+      "as a URI's host",
+      uniformResourceIdentifier('https://mqtt.pump-7.example.com/'),
+      [],
+      profileOf([{ uniformResourceIdentifier: 'https://{deviceId}.example.com/' }]),
+    ],
+    [
+      "as a URI's segment",
+      uniformResourceIdentifier('urn:x/a/aa'),
+      [],
+      profileOf([
+        { uniformResourceIdentifier: 'urn:x/{label}/{deviceId}' },
+        { uniformResourceIdentifier: 'urn:x/{deviceId}/{label}' },
+      ]),
+    ],
+    [
+      "as a mailbox's host",
+      email('root@mqtt.pump-7.example.com'),
+      [],
+      profileOf([{ rfc822Name: 'root@{deviceId}.example.com' }]),
+    ],
+    [
+      "as a mailbox's local part",
+      email('aa@b.c'),
+      [],
+      profileOf([{ rfc822Name: 'a{deviceId}@b.c' }, { rfc822Name: '{deviceId}@b.c' }]),
+    ],
+  ])('is not granted: one %s', (_, name, owners, profile) => {
+    expect(ids.filter((id) => isGranted(id, profile, name))).toEqual(owners);
+  });
+
+  it('may be one that the profile writes down for all', () => {
+    const profile = profileOf([{ dNSName: 'pump-8.example.com' }, { dNSName: '{deviceId}.example.com' }]);
+    const granted = ['pump-7', 'pump-8'].filter((id) => isGranted(id, profile, dNSName('pump-8.example.com')));
+    expect(granted).toEqual(['pump-7', 'pump-8']);
+  });
+
+  it.each([
+    { dNSName: '{label}-{deviceId}.example.com' },
+    { dNSName: '{label}{label}.example.com' },
+    { uniformResourceIdentifier: 'urn:x:{deviceId}:{label}' },
+    { uniformResourceIdentifier: 'https://{label}.example.com/' },
+    { uniformResourceIdentifier: 'https://{deviceId}@example.com/' },
+    { uniformResourceIdentifier: 'https://example.com:{deviceId}/' },
+    { rfc822Name: '{deviceId}.{deviceId}@example.com' },
+    { iPAddress: '10.0.0.1/8' },
+    { iPAddress: '010.0.0.0/8' },
+    { iPAddress: '10.0/8' },
+    { iPAddress: '10.0.0.0/08' },
+    { iPAddress: '0x0a000000/8' },
+    { iPAddress: 'fd00::1/8' },
+    { iPAddress: 'fd00::/129' },
+    { iPAddress: 'fe80::%eth0/10' },
+  ])('cannot be hidden in a template: %j', (template) =>
+    expect(grantableNameTemplate.safeParse(template).success).toBe(false),
+  );
+
+  it.each([
+    { dNSName: '{label}.{deviceId}.example.com' },
+    { dNSName: '*.pump-{deviceId}.example.com' },
+    { uniformResourceIdentifier: 'https://{deviceId}.example.com/{label}/x-{label}' },
+    { rfc822Name: '{deviceId}@{deviceId}.example.com' },
+    { iPAddress: '10.0.0.1/32' },
+    { iPAddress: '0.0.0.0/0' },
+    { iPAddress: '2001:db8:8000::/33' },
+  ])('is no matter in %j', (template) => expect(grantableNameTemplate.safeParse(template).error).toBeUndefined());
+});
+
+describe('a SPIFFE ID', () => {
+  it.each(['spiffe://example.com', 'spiffe://a_b.c-1/x/..y/A._-', `spiffe://${'a'.repeat(255)}/${'b'.repeat(1783)}`])(
+    '%s',
+    (text) => expect(isSpiffeId(text)).toBe(true),
+  );
+
+  it.each([
+    'spiffe://',
+    'spiffe:///x',
+    'spiffe:/example.com/x',
+    'Spiffe://example.com/x',
+    'spiffe://Example.com/x',
+    'spiffe://example.com/',
+    'spiffe://example.com//x',
+    'spiffe://example.com/x/',
+    'spiffe://example.com/./x',
+    'spiffe://example.com/x/..',
+    'spiffe://example.com/%41',
+    'spiffe://example.com/a:b',
+    'spiffe://example.com/a?b',
+    'spiffe://example.com/a#b',
+    'spiffe://user@example.com/a',
+    'spiffe://example.com:80/a',
+    `spiffe://${'a'.repeat(256)}/b`,
+    `spiffe://${'a'.repeat(255)}/${'b'.repeat(1784)}`,
+  ])('is not %s', (text) => {
+    expect(hasSpiffeScheme(text)).toBe(true);
+    expect(isSpiffeId(text)).toBe(false);
+  });
+
+  const workload = (template: string): Profile => ({
+    ...deviceTls,
+    subject: [],
+    subjectAltName: { always: [{ uniformResourceIdentifier: template }], onRequest: [] },
+  });
+
+  it('is made of a device id that is a segment of a path, and of no other', () => {
+    const profile = workload('spiffe://example.com/device/{deviceId}');
+    expect(grant({}, profile, 'A_1.b').subjectAltName).toHaveLength(1);
+    expect(refused({}, profile, 'a:b').code).toBe('NAME_NOT_ALLOWED');
+    expect(refused({}, workload('spiffe://example.com/{deviceId}'), 'x'.repeat(64).replace('x', 'x:')).code).toBe(
+      'NAME_NOT_ALLOWED',
+    );
+  });
+
+  it('has no other URI beside it', () => {
+    const registered = 'always' as const;
+    const profile = workload('spiffe://example.com/{deviceId}');
+    const withRegistered = { ...profile, subjectAltName: { ...profile.subjectAltName, registered } };
+    const granted = (...listed: readonly string[]) => grantNames(withRegistered, 'a', readRequest(key), listed);
+    expect(granted('DNS:a.example.com', 'URI:spiffe://example.com/a').subjectAltName).toHaveLength(2);
+    expect(refusalOf(() => granted('URI:urn:x:y')).code).toBe('NAME_NOT_ALLOWED');
+  });
+});
+
+it.each(['a.0x7f', 'a.0X', 'a.0xZ', 'a.09', '0x1', 'a.1'])('no host name where it ends in a number: %s', (text) =>
+  expect(isHostName(text)).toBe(text === 'a.0xZ'),
+);
 
 /** A profile of many names, and what a CSR may ask of it. */
 describe('what a profile grants on request', () => {
@@ -215,19 +399,19 @@ describe('what a profile grants on request', () => {
       'a wildcard that is written down',
       { dNSName: '*.{deviceId}.example.com' },
       dNSName('*.device-1.example.com'),
-      { kind: 'dNSName', value: '*.Device-1.example.com' },
+      { kind: 'dNSName', value: '*.device-1.example.com' },
     ],
     [
       'a path segment',
-      { uniformResourceIdentifier: 'spiffe://example.com/{deviceId}/{label}' },
-      uniformResourceIdentifier('spiffe://example.com/Device-1/web'),
-      { kind: 'uniformResourceIdentifier', value: 'spiffe://example.com/Device-1/web' },
+      { uniformResourceIdentifier: 'https://example.com/{deviceId}/{label}' },
+      uniformResourceIdentifier('https://example.com/device-1/web'),
+      { kind: 'uniformResourceIdentifier', value: 'https://example.com/device-1/web' },
     ],
     [
       'an e-mail address',
       { rfc822Name: '{deviceId}@example.com' },
-      rfc822Name('Device-1@EXAMPLE.com'),
-      { kind: 'rfc822Name', value: 'Device-1@example.com' },
+      rfc822Name('device-1@EXAMPLE.com'),
+      { kind: 'rfc822Name', value: 'device-1@example.com' },
     ],
     [
       'an IPv4 address',
@@ -266,7 +450,7 @@ describe('what a profile grants on request', () => {
     [
       'another otherName',
       { otherName: { typeId: '1.2.3', utf8String: 'x {deviceId}' } },
-      otherNameOf('1.2.3', utf8String('x Device-1')),
+      otherNameOf('1.2.3', utf8String('x device-1')),
       { kind: 'otherName', typeId: '1.2.3' },
     ],
   ])('%s', (_, onRequest, asked, granted) => {
@@ -312,11 +496,14 @@ describe('what a profile grants on request', () => {
       { uniformResourceIdentifier: 'spiffe://e.com/{label}' },
       uniformResourceIdentifier('spiffe://E.com/a'),
     ],
-    ['another mailbox', { rfc822Name: '{deviceId}@example.com' }, rfc822Name('device-1@example.com')],
+    ['another mailbox', { rfc822Name: '{deviceId}@example.com' }, rfc822Name('Device-1@example.com')],
     ['an address beside the range', { iPAddress: '198.51.100.0/25' }, iPAddress(198, 51, 100, 128)],
     ['a private address by a range of all', { iPAddress: '0.0.0.0/0' }, iPAddress(10, 0, 0, 1)],
     ['a private address by a range of many', { iPAddress: '172.0.0.0/8' }, iPAddress(172, 16, 0, 1)],
     ['loopback by a range of all', { iPAddress: '::/0' }, iPAddress(...Array.from({ length: 15 }, () => 0), 1)],
+    ['no address at all by a range of all', { iPAddress: '0.0.0.0/0' }, iPAddress(0, 0, 0, 0)],
+    ['none of IPv6 by a range of all', { iPAddress: '::/0' }, iPAddress(...Array.from({ length: 16 }, () => 0))],
+    ['link-local by a range that only begins there', { iPAddress: '169.254.0.0/15' }, iPAddress(169, 254, 0, 1)],
     ['an IPv4 address by a range of IPv6', { iPAddress: '::/0' }, iPAddress(8, 8, 8, 8)],
     [
       'another hardware',
@@ -355,6 +542,37 @@ describe('what a profile grants on request', () => {
     expect(refused({ names: names(100) }, profile).code).toBe('NAME_NOT_ALLOWED');
   });
 
+  it('looks at each piece of a long name once', () => {
+    // Each way to divide it among so many placeholders would take longer than anybody waits.
+    const label = 'a-'.repeat(8000);
+    const several = Array.from({ length: 12 }, () => '{label}').join('-');
+    for (const [template, name] of [
+      [{ dNSName: `${several}.example.com` }, dNSName(`${label}.example.org`)],
+      [{ uniformResourceIdentifier: `urn:x:${several}:y` }, uniformResourceIdentifier(`urn:x:${label}`)],
+    ] as const) {
+      const asked = { subject: [], requestedExtensions: readRequest(key, { names: [name] }).requestedExtensions };
+      expect(refusalOf(() => grantNames(granting(template), deviceId, asked)).code).toBe('NAME_NOT_ALLOWED');
+    }
+  });
+
+  it('is refused when the CSR asks for more than anybody reads', () => {
+    const profile = { ...deviceTls, ignored: { ...deviceTls.ignored, subjectAltNames: ['dNSName' as const] } };
+    const names = (count: number) => Array.from({ length: count }, (_, index) => dNSName(`a${index}`));
+    expect(grant({ names: names(200) }, profile).ignored).toEqual(['subjectAltName dNSName "a0" and 199 more']);
+    expect(refused({ names: names(201) }, profile).code).toBe('NAME_NOT_ALLOWED');
+    const attributes = (count: number) => Array.from({ length: count }, () => [countryName, 'DE'] as const);
+    expect(grant({ subject: attributes(32) }).ignored).toEqual(['subject countryName and 31 more']);
+    expect(refused({ subject: attributes(33) }).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it('lists twenty kinds of what it leaves out, and says how many more there were', () => {
+    const extensions = Array.from({ length: 25 }, (_, index) => `1.2.3.${index}`);
+    const profile: Profile = { ...deviceTls, ignored: { ...deviceTls.ignored, extensions } };
+    const asked = extensions.map((extnID) => extension(extnID, octetString(Uint8Array.of())));
+    const { ignored } = grant({ extensions: asked }, profile);
+    expect(ignored).toEqual([...extensions.slice(0, 20).map((extnID) => `extension ${extnID}`), 'and 5 more']);
+  });
+
   it('leaves out the kinds that the profile ignores, and lists what was asked for', () => {
     const profile = { ...deviceTls, ignored: { ...deviceTls.ignored, subjectAltNames: ['iPAddress' as const] } };
     const asked = { names: [iPAddress(10, 0, 0, 1), dNSName(deviceId)] };
@@ -372,12 +590,10 @@ describe('what a profile grants on request', () => {
       'IP:10.1.2.3',
       'URI:urn:x:y',
       'email:a@example.com',
-      'DNS:a_b',
-      'X:y',
-      'DNS',
-      'IP:10.1',
-      'IP:0x7f000001',
-      'URI:no uri',
+      // Each the same as another to who compares them, or as the profile's own.
+      'DNS:PUMP-7.example.com',
+      'email:a@EXAMPLE.com',
+      `URI:${urn}`,
     ];
     const granted = (names: readonly Uint8Array[]) =>
       grantNames(profile, deviceId, readRequest(key, { names }), listed).subjectAltName.slice(1);
@@ -394,12 +610,41 @@ describe('what a profile grants on request', () => {
     expect(refusalOf(() => granted([dNSName('a_b')])).code).toBe('NAME_NOT_ALLOWED');
   });
 
+  it.each(['DNS:a_b', 'X:y', 'DNS', 'IP:10.1', 'IP:0x7f000001', 'IP:010.0.0.1', 'URI:no uri', 'URI:spiffe://a_B/c'])(
+    'is none where the registration lists what is no name: %s',
+    (listed) => {
+      const granted = (registered: 'never' | 'onRequest' | 'always') => {
+        const profile = { ...deviceTls, subjectAltName: { ...deviceTls.subjectAltName, registered } };
+        return grantNames(profile, deviceId, readRequest(key), ['DNS:pump-7.example.com', listed]).subjectAltName;
+      };
+      for (const registered of ['onRequest', 'always'] as const) {
+        expect(refusalOf(() => granted(registered))).toMatchObject({
+          code: 'NAME_NOT_ALLOWED',
+          message: expect.stringContaining(`"${listed}"`),
+        });
+      }
+      expect(granted('never')).toEqual([always]);
+    },
+  );
+
+  it('has a registered address by its octets', () => {
+    const profile = { ...deviceTls, subjectAltName: { ...deviceTls.subjectAltName, registered: 'onRequest' as const } };
+    const compatible = [...Array.from({ length: 12 }, () => 0), 10, 0, 0, 1];
+    const mapped = compatible.with(10, 255).with(11, 255);
+    const granted = (address: readonly number[]) =>
+      grantNames(profile, deviceId, readRequest(key, { names: [iPAddress(...address)] }), ['IP:::10.0.0.1'])
+        .subjectAltName;
+    const [, name] = granted(compatible);
+    expect(name?.kind === 'iPAddress' && [...encodeGeneralName(name)]).toEqual([0x87, 16, ...compatible]);
+    expect(refusalOf(() => granted(mapped)).code).toBe('NAME_NOT_ALLOWED');
+  });
+
   it('is nothing where a name that every device has cannot be made of its id', () => {
     const profile = {
       ...deviceTls,
       subjectAltName: { always: [{ dNSName: '{deviceId}.example.com' }], onRequest: [] },
     };
-    expect(grant({}, profile).subjectAltName).toEqual([{ kind: 'dNSName', value: 'Device-1.example.com' }]);
+    expect(grant({}, profile).subjectAltName).toEqual([{ kind: 'dNSName', value: 'device-1.example.com' }]);
     expect(refused({}, profile, 'a_b').code).toBe('NAME_NOT_ALLOWED');
   });
 });
