@@ -1,9 +1,10 @@
 /**
  * The closed set of things that can go wrong on a request's way, each with what it means for the request:
  *
- * - `reject-final`: the request is answered with the code and never looked at again under this request id.
+ * - `reject-final`: the request is answered with the code and never looked at again under this request id: what is wrong
+ *   is in the bytes that its hash covers, and stays so whatever is registered or deployed.
  * - `reject-reopenable`: answered with the code; the same request sent again is decided anew, because what was
- *   wrong lies outside the bytes that its hash covers (registration, a signature over the same content, policy).
+ *   wrong lies, or may lie, outside those bytes (registration, profile, a signature over the same content).
  * - `fail`: nobody who may write under the device id can be answered; a row in `failures`, no retry.
  * - `retry`: nothing is wrong with the request; it is tried again until its age says stop.
  *
@@ -84,6 +85,10 @@ export const errorKinds = {
     disposition: 'reject-final',
     cure: 'Use a new requestId for a new request; the earlier answer under this one stands.',
   },
+  ATTEMPTS_EXHAUSTED: {
+    disposition: 'reject-final',
+    cure: 'Find out why so many attempts were given up (abandonReason in the row, `mintmark queue status`), then ask again under a new requestId.',
+  },
 
   // The certification request (RFC 2986).
   CSR_TOO_LARGE: {
@@ -121,19 +126,19 @@ export const errorKinds = {
 
   // The key.
   KEY_ALGORITHM_NOT_ALLOWED: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Use a key algorithm that the profile lists (EC, RSA or Ed25519).',
   },
   KEY_CURVE_NOT_ALLOWED: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Use a named curve that the profile lists.',
   },
   KEY_TOO_SMALL: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Use an RSA modulus of at least the size that the profile asks for.',
   },
   KEY_TOO_LARGE: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Use an RSA modulus of at most the size that the profile allows.',
   },
   KEY_EXPONENT_NOT_ALLOWED: {
@@ -157,7 +162,7 @@ export const errorKinds = {
     cure: "Generate a key pair for the device; the issuing CA's own signs certificates and nothing else. Find out who made a CSR with it.",
   },
   KEY_COMPROMISED: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Others have the private key: generate a new key pair on the device, and revoke what was issued for the old one. `mintmark keys show` says since when and why it is refused.',
   },
   KEY_NOT_PINNED: {
@@ -171,11 +176,11 @@ export const errorKinds = {
 
   // Policy.
   NAME_NOT_ALLOWED: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Ask for no name, or for the names that the profile grants this device.',
   },
   EXTENSION_NOT_ALLOWED: {
-    disposition: 'reject-final',
+    disposition: 'reject-reopenable',
     cure: 'Leave the extension out of the CSR; the profile decides the extensions.',
   },
   LINT_FAILED: {

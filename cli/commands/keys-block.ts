@@ -9,8 +9,8 @@ interface Options {
 
 export const command = defineCommand<Options>({
   details: [
-    'For keys whose private part others have, or can compute. Every request with such a key is answered with KEY_COMPROMISED,',
-    'for good, and an open intent with it is abandoned; certificates that were issued stay good until they end or are revoked.',
+    'For keys whose private part others have, or can compute. Every request with such a key is answered with KEY_COMPROMISED',
+    'while it is blocked, and an open intent with it is abandoned; certificates that were issued stay good until they end or are revoked.',
     'A private key is read for its public part, which is hashed; neither is stored or shown. Of a file with a chain the CA',
     'certificates are passed over. Nothing is written unless every argument can be read. A key that is blocked already stays',
     'so, with its time and reason.',

@@ -4,8 +4,8 @@ import { keysArgument } from '../named-keys.ts';
 
 export const command = defineCommand({
   details: [
-    'Takes a block back that was a mistake. Requests that were answered with KEY_COMPROMISED stay so: the device asks again under',
-    'another request id. What was said of the key stays in the table. Exit code 1 when one was never blocked.',
+    'Takes a block back that was a mistake. A request that was answered with KEY_COMPROMISED may be sent again,',
+    'under the same request id. What was said of the key stays in the table. Exit code 1 when one was never blocked.',
   ],
   declare: (command) => command.argument(...keysArgument),
   run: (session, _, args) =>

@@ -3,7 +3,7 @@ import { type CountedRow, type CountedRows, type Device, keyOf, type RequestKey 
 import type { FinishingAuthority } from './authority.ts';
 import { readIssuedCertificate } from './issued-certificate.ts';
 import type { Profile } from './profile.ts';
-import { type DeviceQuota, deviceQuotaOf, endsOfDay, exhaustedUntil, notEnded } from './quota.ts';
+import { type DeviceQuota, deviceQuotaOf, endOfDay, exhaustedUntil, notEnded, ofLastDay } from './quota.ts';
 import { type RenewableCertificate, refuseRenewal } from './renewal.ts';
 
 type Looking = Pick<FinishingAuthority, 'deviceRows' | 'ledger' | 'revocations' | 'now'>;
@@ -41,7 +41,7 @@ export async function refuseBeyondDeviceLimits(
     if (live !== undefined) refuseRenewal(profile.renewal, live, subjectPublicKeyInfo, now);
   }
   const exhausted = quota === undefined ? undefined : await exhaustion(authority, counted, quota, now);
-  if (exhausted !== undefined) throw new MintmarkError('QUOTA_EXCEEDED', exhausted);
+  if (exhausted !== undefined) throw new MintmarkError('QUOTA_EXCEEDED', await sentenceOf(authority, exhausted, now));
 }
 
 /**
@@ -64,32 +64,66 @@ async function countedOthers(authority: Looking, { key, profile }: LimitedReques
   return { rows: rows.filter((row) => keyOf(row) !== keyOf(key)), isComplete };
 }
 
-/** Which limit leaves no place for one more, and until when, in a sentence. */
+/** A limit that leaves no place for one more. */
+interface Exhaustion {
+  /** The beginning of a sentence about it. */
+  readonly told: string;
+  /** What stops counting by itself; none of these where so much counts that it was not all read. */
+  readonly counting?: {
+    readonly limit: number;
+    readonly rows: readonly CountedRow[];
+    /** When a row stops counting, in milliseconds since the epoch. */
+    readonly endOf: (row: CountedRow) => number;
+  };
+}
+
 async function exhaustion(
   authority: Looking,
   { rows, isComplete }: CountedRows,
   { perDay, liveCertificates }: DeviceQuota,
   now: number,
-): Promise<string | undefined> {
+): Promise<Exhaustion | undefined> {
   if (perDay !== undefined) {
-    const until = exhaustedUntil(endsOfDay(rows, now), perDay);
-    if (until !== undefined)
-      return `The device was given ${perDay} within 24 hours, which is its limit ${told(until)}.`;
+    const attempts = ofLastDay(rows, now);
+    const told = `The device was given ${perDay} within 24 hours, which is its limit`;
+    if (attempts.length >= perDay) return { told, counting: { limit: perDay, rows: attempts, endOf: endOfDay } };
   }
   if (liveCertificates !== undefined) {
     const live = await firstLive(authority, notEnded(rows, now), liveCertificates);
-    const until = exhaustedUntil(
-      live.map(({ notAfter }) => notAfter + 1000),
-      liveCertificates,
-    );
-    if (until !== undefined) return `The device has ${liveCertificates} live certificates, its limit ${told(until)}.`;
+    const told = `The device has ${liveCertificates} live certificates, its limit`;
+    const endOf = ({ notAfter }: CountedRow) => notAfter + 1000;
+    if (live.length >= liveCertificates) return { told, counting: { limit: liveCertificates, rows: live, endOf } };
   }
-  return isComplete ? undefined : `The device has more than ${maximumRows} certificates, which is beyond every limit.`;
+  if (isComplete) return undefined;
+  return { told: `The device has more than ${maximumRows} certificates, which is beyond every limit` };
 }
 
-/** @param until milliseconds since the epoch */
-const told = (until: number): string =>
-  until === Number.POSITIVE_INFINITY ? 'for good' : `until ${new Date(until).toISOString()}`;
+/**
+ * With the time until which there is no place. An open intent may come to nothing, at its signBefore at the latest: nobody is
+ * told to come back after the end of a certificate that there is none of. Nor is the answer put off until it is known what
+ * the intent came to: with the HSM away that would keep every message of the device in the queue.
+ */
+async function sentenceOf(authority: Looking, { told, counting }: Exhaustion, now: number): Promise<string> {
+  if (counting === undefined) return `${told}.`;
+  const { limit, rows, endOf } = counting;
+  const signBefores = await signBeforesOf(authority, ofLastDay(rows, now));
+  const ends = rows.map((row) => signBefores.get(keyOf(row)) ?? endOf(row));
+  const until = exhaustedUntil(ends, limit);
+  if (until === undefined || until === Number.POSITIVE_INFINITY) return `${told} for good.`;
+  const earliest = signBefores.size > 0 ? ' at the earliest' : '';
+  return `${told} until ${new Date(Math.max(until, now)).toISOString()}${earliest}.`;
+}
+
+/** Of those that are open intents, by `keyOf`. */
+async function signBeforesOf({ ledger }: Looking, rows: readonly CountedRow[]): Promise<ReadonlyMap<string, number>> {
+  const standing = await ledger.read(rows);
+  const signBefores = new Map<string, number>();
+  for (const row of rows) {
+    const found = standing.get(keyOf(row));
+    if (found?.state === 'intent') signBefores.set(keyOf(row), found.signBefore);
+  }
+  return signBefores;
+}
 
 /** The first `count` of these that are not revoked; the revocations are read only where there are as many. */
 async function firstLive(

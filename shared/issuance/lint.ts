@@ -1,6 +1,6 @@
 import { DerError } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
-import { crlShardOf, type RecordableTbs } from '../ledger/index.ts';
+import { crlShardOf, type RecordableTbs, type RecordedIntent } from '../ledger/index.ts';
 import { certificateRules, issuerRules, profileRules, type Rule, requestRules } from './lint-rules.ts';
 import type { Profile } from './profile.ts';
 import type { TbsIssuer, TbsVariables } from './tbs.ts';
@@ -53,13 +53,47 @@ export function lint(
   return certificate as LintedTbsCertificate;
 }
 
+/** What can be wrong with a TBS that comes out of its row, as the ledger says it. */
+type RecordedFault = 'issuer-replaced' | 'lint-failed';
+
 /**
- * Whether a TBS that was recorded earlier is still one of this issuer: it is not when the issuer's key or certificate
- * was replaced in the meantime.
+ * Why a TBS that was recorded earlier is not to be signed: whoever recorded it linted it, but whoever can write to the
+ * table can write another into its row. `issuer-replaced` where nothing need have been written: the issuer's key or
+ * certificate is another one by now.
+ * @param profile as it is deployed; its rules are held only to what was made under it
  */
-export function isStillOfIssuer(tbsCertificate: Uint8Array, issuer: TbsIssuer): boolean {
-  const tbs = readTbsCertificate(tbsCertificate);
-  return brokenOf(issuerRules, { tbs, issuer }).length === 0;
+export function faultOfRecorded(
+  intent: RecordedIntent,
+  issuer: TbsIssuer,
+  profile: Profile,
+): RecordedFault | undefined {
+  const tbs = readRecorded(intent);
+  if (tbs === undefined) return 'lint-failed';
+  if (brokenOf(issuerRules, { tbs, issuer }).length > 0) return 'issuer-replaced';
+  const madeUnder = profile.hash === intent.profileHash ? profile : undefined;
+  const isLinted = lintAgain(intent.tbsCertificate, issuer, madeUnder).length === 0;
+  return isLinted && isOfItsRow(tbs, intent, issuer) ? undefined : 'lint-failed';
+}
+
+/** Undefined for what is no TBSCertificate. */
+export function readRecorded({ tbsCertificate }: RecordedIntent): TbsCertificate | undefined {
+  try {
+    return readTbsCertificate(tbsCertificate);
+  } catch (error) {
+    if (error instanceof DerError) return undefined;
+    throw error;
+  }
+}
+
+/** A certificate is found, counted and revoked by what its row says of it. */
+function isOfItsRow(tbs: TbsCertificate, intent: RecordedIntent, issuer: TbsIssuer): boolean {
+  const serialNumber = Buffer.from(tbs.serialNumber).toString('hex');
+  return (
+    serialNumber === intent.serialNumber &&
+    tbs.notAfter === intent.notAfter &&
+    crlShardOf(serialNumber, issuer.crlShardCount) === intent.crlShard &&
+    issuer.issuerId === intent.issuerId
+  );
 }
 
 /**

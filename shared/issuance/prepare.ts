@@ -28,6 +28,12 @@ import { Turns } from './turns.ts';
 const maximumContention = 4;
 
 /**
+ * An abandoned attempt leaves its TBS in the row, which is no larger than its CSR and what a profile adds (18 KiB together);
+ * an item has 400 KB (Amazon DynamoDB developer guide, "Service, account, and table quotas").
+ */
+const maximumAbandoned = 20;
+
+/**
  * Takes each request as far as an intent that stands in the ledger, or to its outcome.
  * @param requests no two of one key
  */
@@ -138,6 +144,7 @@ async function evaluate(
 ): Promise<Step> {
   await revokeAbandoned(authority, standing);
   try {
+    refuseBeyondAttempts(standing);
     const granted = examine(request);
     await refuseBeyondDeviceLimits(authority, limitedOf(request), granted.subjectPublicKeyInfo);
     const recorded = await record(authority, request, granted, standing, deadline);
@@ -147,9 +154,16 @@ async function evaluate(
   } catch (thrown) {
     const error = asMintmarkError(thrown);
     if (!error.disposition.startsWith('reject')) throw error;
-    const written = await authority.ledger.reject(request.identity, standing, error, authority.now());
+    const refused = { ...request.identity, profileHash: request.profile.hash };
+    const written = await authority.ledger.reject(refused, standing, error, authority.now());
     return written.done ? rejected(request, written.row) : 'row-changed';
   }
+}
+
+/** @throws MintmarkError ATTEMPTS_EXHAUSTED, before the row is too large to be abandoned or read once more */
+function refuseBeyondAttempts(standing: ReopenableRow | undefined): void {
+  if ((standing?.abandonedSerialNumbers.length ?? 0) < maximumAbandoned) return;
+  throw new MintmarkError('ATTEMPTS_EXHAUSTED', `Its last ${maximumAbandoned} attempts were given up.`);
 }
 
 const limitedOf = ({ identity, profile, device }: AuthorisedRequest): LimitedRequest => ({

@@ -46,9 +46,12 @@ export function ratesOf(profile: Profile, device: Device | undefined): readonly 
   ];
 }
 
-/** Times by which attempts of the last 24 hours are older than that; the boundary itself is out. */
-export const endsOfDay = (rows: readonly CountedRow[], now: number): readonly number[] =>
-  rows.map(({ intentAt }) => intentAt + countedDay).filter((end) => end > now);
+/** When an attempt is 24 hours old, which is when it counts for the day no more. */
+export const endOfDay = ({ intentAt }: CountedRow): number => intentAt + countedDay;
+
+/** Attempts of the last 24 hours; the boundary itself is out. */
+export const ofLastDay = (rows: readonly CountedRow[], now: number): readonly CountedRow[] =>
+  rows.filter((row) => endOfDay(row) > now);
 
 /** Those whose certificate has not ended (RFC 5280 section 4.1.2.5: valid through notAfter), the one ending last first. */
 export const notEnded = (rows: readonly CountedRow[], now: number): readonly CountedRow[] =>

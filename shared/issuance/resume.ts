@@ -2,12 +2,11 @@ import type { AbandonReason, RecordedIntent } from '../ledger/index.ts';
 import type { FinishingAuthority } from './authority.ts';
 import { isBeyondDeviceQuota } from './device-limits.ts';
 import { keyRefusal, spkiSha256Of } from './key-standing.ts';
-import { isStillOfIssuer } from './lint.ts';
+import { faultOfRecorded, readRecorded } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Profile } from './profile.ts';
 import { deviceRefusal } from './registration.ts';
 import { authoriseSender } from './sender.ts';
-import { readTbsCertificate } from './tbs-reader.ts';
 
 /** An intent that was recorded earlier, and who asks for it now. */
 export interface OpenRequest {
@@ -28,7 +27,8 @@ export type Resumption =
 
 /**
  * The world may have changed since the intent was recorded: device, sender, key, quota, issuer and revocation are looked at
- * again, past every cache. Renewal is not: what was in time when it was recorded stays so.
+ * again, past every cache. Renewal is not: what was in time when it was recorded stays so. What is in the row is linted
+ * again: who can write to the table shall not thereby choose what is signed.
  * @param deadline of opening the signer, in milliseconds since the epoch
  * @throws MintmarkError SENDER_NOT_ALLOWED, which is for the caller to answer; those of OpenIssuers.open and the store
  */
@@ -38,7 +38,9 @@ export async function resume(
   deadline: number,
 ): Promise<Resumption> {
   const { deviceId } = intent;
-  const { subjectPublicKeyInfo } = readTbsCertificate(intent.tbsCertificate);
+  const tbs = readRecorded(intent);
+  if (tbs === undefined) return { next: 'abandon', reason: 'lint-failed' };
+  const { subjectPublicKeyInfo } = tbs;
   const [devices, senders, compromised, isRevoked] = await Promise.all([
     authority.devices.findNow([deviceId], authority.now()),
     authority.senders.findNow([sender], authority.now()),
@@ -55,9 +57,8 @@ export async function resume(
     return { next: 'abandon', reason: 'quota-exceeded' };
   }
   const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
-  return isStillOfIssuer(intent.tbsCertificate, issuer.tbsIssuer)
-    ? { next: 'sign', issuer }
-    : { next: 'abandon', reason: 'issuer-replaced' };
+  const fault = faultOfRecorded(intent, issuer.tbsIssuer, profile);
+  return fault === undefined ? { next: 'sign', issuer } : { next: 'abandon', reason: fault };
 }
 
 const reasonOf = {

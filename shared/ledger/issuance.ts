@@ -53,6 +53,11 @@ export interface RequestIdentity extends RequestKey {
   readonly sender: string;
 }
 
+/** One that is answered no, by the profile as it was deployed then. */
+export interface RefusedRequest extends RequestIdentity {
+  readonly profileHash: string;
+}
+
 /** What a write meant to do and what stands now: `row` is undefined when nothing does (the condition saw another world). */
 export type Written<Row> = { readonly done: true; readonly row: Row } | { readonly done: false };
 
@@ -184,7 +189,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
 
   /** Writes the answer no. */
   async reject(
-    request: RequestIdentity,
+    request: RefusedRequest,
     standing: ReopenableRow | undefined,
     error: MintmarkError,
     now: number,
@@ -194,6 +199,7 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
     const done = await this.#update('reject', request, {
       set: {
         ...identityAttributes(request),
+        profileHash: string(request.profileHash),
         attempt: number(attempt),
         code: string(error.code),
         detail: string(error.message),

@@ -35,6 +35,8 @@ interface Bucket {
   added: number;
   recorded: number;
   reserved: number;
+  /** Of reservations that were refused for those of others: to be called when one of these is kept or released. */
+  waiting: (() => void)[];
 }
 
 /** A place in each of its buckets, for an attempt that is about to be recorded. */
@@ -73,7 +75,9 @@ export class RateBuckets {
   }
 
   /**
-   * A place under all of these limits, or the first of them that has none left.
+   * A place under all of these limits, or the first of them that has none left. What only reservations leave no place in is
+   * not exhausted, as these may be released: it is waited for until one of them has come to something. Whoever holds one must
+   * keep or release it, and must not wait for another in between.
    * @param now milliseconds since the epoch
    * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED: what others have counted is not known then
    */
@@ -81,23 +85,16 @@ export class RateBuckets {
     limits: readonly Limit[],
     now: number,
   ): Promise<Reservation | ExhaustedRate<Limit>> {
-    const limited = limits.map((limit) => ({ limit, bucket: this.#bucketOf(limit.scope, now) }));
-    await Promise.all(limited.map(({ limit, bucket }) => this.#refresh(bucket, limit.limit, now)));
-    // From here to the reservation nothing is waited for: of a batch's requests each sees the ones before it.
-    const full = limited.find(({ limit, bucket }) => countOf(bucket) >= limit.limit);
-    if (full !== undefined) return { exhausted: full.limit, until: full.bucket.endsAt };
-    for (const { bucket } of limited) bucket.reserved++;
-    return {
-      keep: () => {
-        for (const { bucket } of limited) {
-          bucket.reserved--;
-          bucket.recorded++;
-        }
-      },
-      release: () => {
-        for (const { bucket } of limited) bucket.reserved--;
-      },
-    };
+    for (;;) {
+      const limited = limits.map((limit) => ({ limit, bucket: this.#bucketOf(limit.scope, now) }));
+      await Promise.all(limited.map(({ limit, bucket }) => this.#refresh(bucket, limit.limit, now)));
+      // From here to the reservation nothing is waited for: of a batch's requests each sees the ones before it.
+      const full = limited.find(({ limit, bucket }) => countOf(bucket) >= limit.limit);
+      if (full !== undefined) return { exhausted: full.limit, until: full.bucket.endsAt };
+      const taken = limited.find(({ limit, bucket }) => countOf(bucket) + bucket.reserved >= limit.limit);
+      if (taken === undefined) return reservationOf(limited.map(({ bucket }) => bucket));
+      await new Promise<void>((resolve) => taken.bucket.waiting.push(resolve));
+    }
   }
 
   /**
@@ -128,6 +125,7 @@ export class RateBuckets {
       added: 0,
       recorded: 0,
       reserved: 0,
+      waiting: [],
     };
     this.#buckets.set(key, bucket);
     return bucket;
@@ -173,8 +171,20 @@ export class RateBuckets {
   }
 }
 
-/** Of this process and, as far as it is known, of the others. */
-const countOf = ({ others, added, recorded, reserved }: Bucket): number => others + added + recorded + reserved;
+/** Recorded by this process and, as far as it is known, by the others. */
+const countOf = ({ others, added, recorded }: Bucket): number => others + added + recorded;
+
+function reservationOf(buckets: readonly Bucket[]): Reservation {
+  for (const bucket of buckets) bucket.reserved++;
+  const settle = (count: number) => {
+    for (const bucket of buckets) {
+      bucket.reserved--;
+      bucket.recorded += count;
+      for (const resume of bucket.waiting.splice(0)) resume();
+    }
+  };
+  return { keep: () => settle(1), release: () => settle(0) };
+}
 
 /** The items of one bucket lie in partitions of their own, as each has a key of its own. */
 const shardKey = ({ key }: Bucket, shard: number): string => `${key}#${shard}`;

@@ -119,6 +119,8 @@ export type AbandonReason =
   | 'serial-number-revoked'
   /** The issuer has another key or certificate by now. */
   | 'issuer-replaced'
+  /** The TBS in the row breaks a rule or is not the one that the row says: somebody wrote to it (issuance/lint.ts). */
+  | 'lint-failed'
   /** Others of the device were recorded at the same time, together more than it may have (issuance/device-limits.ts). */
   | 'quota-exceeded'
   /** The message ended in `failures`, where its code is. */

@@ -170,7 +170,11 @@ describe('a quota of live certificates', () => {
     const { message } = await ask(deviceId, one);
     expect(await statesOf(deviceId)).toEqual(['intent']);
     worker.signer.beforeSigning = async () => undefined;
-    expect((await ask(deviceId, one)).answer).toBe('QUOTA_EXCEEDED');
+    const { answer, outcome } = await ask(deviceId, one);
+    expect(answer).toBe('QUOTA_EXCEEDED');
+    // It may come to nothing: then there is a place again.
+    const signBefore = new Date(start + 15 * minute).toISOString();
+    expect(outcome).toMatchObject({ detail: expect.stringContaining(signBefore) });
     // It does not stand in its own way.
     expect((await worker.issue(redelivered(message))).map(answerOf)).toEqual(['issued']);
   });
@@ -256,6 +260,17 @@ describe('a quota of live certificates', () => {
 });
 
 describe('a quota of a day', () => {
+  it('is exhausted for as long as an open request may be', async () => {
+    const deviceId = await newDevice();
+    await issuedRow(deviceId, daily);
+    now += hour;
+    worker.signer.beforeSigning = () => Promise.reject(new Error('The HSM is away.'));
+    await ask(deviceId, daily);
+    const { outcome } = await ask(deviceId, daily);
+    const signBefore = new Date(start + hour + 15 * minute).toISOString();
+    expect(outcome).toMatchObject({ code: 'QUOTA_EXCEEDED', detail: expect.stringContaining(signBefore) });
+  });
+
   it('counts attempts of the last 24 hours, ended ones too', async () => {
     const deviceId = await newDevice();
     await issuedRow(deviceId, daily);

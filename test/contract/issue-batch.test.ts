@@ -9,6 +9,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DerReader } from '../../shared/asn1/der-reader.ts';
+import { boolean, contextConstructed, objectIdentifier, octetString, sequence } from '../../shared/asn1/der-writer.ts';
 import { SignerPausedError } from '../../shared/breaker/paused.ts';
 import { absentRecord } from '../../shared/breaker/record.ts';
 import { type FailureClass, MintmarkError } from '../../shared/errors.ts';
@@ -16,6 +17,7 @@ import { issueBatch } from '../../shared/issuance/issue-batch.ts';
 import type { LintedTbsCertificate } from '../../shared/issuance/lint.ts';
 import type { Outcome, QueuedRequest } from '../../shared/issuance/outcome.ts';
 import type { Profile } from '../../shared/issuance/profile.ts';
+import type { Item } from '../../shared/ledger/attributes.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
@@ -36,6 +38,8 @@ const retired: Profile = { ...deviceTls, name: 'retired', issuer: 'retired' };
 const expiring: Profile = { ...deviceTls, name: 'expiring', issuer: 'expiring' };
 const nobodys: Profile = { ...deviceTls, name: 'nobodys', issuer: 'nobody' };
 const profiles = [deviceTls, restricted, retired, expiring, nobodys];
+
+const nothing = new Uint8Array();
 
 let store: Tables;
 let ca: IssuingCa;
@@ -300,7 +304,24 @@ describe('a rejection', () => {
     expect(kinds(await worker.issue(redelivered(message)))).toEqual(['CSR_NOT_DECODABLE']);
     expect(await row(deviceId)).toEqual(before);
     expect(before).toMatchObject({ state: { S: 'rejected' }, reopenable: { BOOL: false }, attempt: { N: '0' } });
+    expect(before?.profileHash).toEqual({ S: deviceTls.hash });
     expect(signedDigests(worker)).toEqual([]);
+  });
+
+  it('by what the profile says is reopened by a profile that says otherwise', async () => {
+    const deviceId = await newDevice();
+    const message = queue(now, { deviceId });
+    const strict: Profile = {
+      ...deviceTls,
+      hash: 'f'.repeat(64),
+      keys: { ...deviceTls.keys, ec: { curves: ['P-521'] } },
+    };
+    worker = startWorker({ tables: store, ca, profiles: [strict], now: () => now });
+    expect(kinds(await worker.issue(message))).toEqual(['KEY_CURVE_NOT_ALLOWED']);
+    expect(await row(deviceId)).toMatchObject({ reopenable: { BOOL: true }, profileHash: { S: strict.hash } });
+    worker = anotherWorker();
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect(await row(deviceId)).toMatchObject({ profileHash: { S: deviceTls.hash } });
   });
 
   it('of a wrong signature is reopened by a right one over the same content', async () => {
@@ -395,6 +416,23 @@ describe('an intent past its signBefore', () => {
     expect(item?.abandonedSerialNumbers?.L?.map((element) => element.M?.serialNumber?.S)).toEqual([first]);
   });
 
+  it.each([
+    [19, 'SIGNER_UNAVAILABLE', 'intent'],
+    [20, 'ATTEMPTS_EXHAUSTED', 'rejected'],
+  ])('after %i that were given up is answered %s', async (given, answer, state) => {
+    const { deviceId, message } = await newMessage();
+    for (let attempt = 0; attempt < given; attempt++) {
+      worker.signer.faults.push('unavailable');
+      await worker.issue({ ...redelivered(message), sentAt: now });
+      now += 15 * minute;
+    }
+    worker.signer.faults.push('unavailable');
+    expect(kinds(await worker.issue({ ...redelivered(message), sentAt: now }))).toEqual([answer]);
+    const stored = await row(deviceId);
+    expect(stored).toMatchObject({ state: { S: state }, attempt: { N: '20' } });
+    expect(stored?.abandonedSerialNumbers?.L).toHaveLength(given);
+  });
+
   it('may still be signed in its last millisecond', async () => {
     const { deviceId, message } = await newMessage();
     worker.signer.faults.push('unavailable');
@@ -476,6 +514,84 @@ describe('a serial number revoked between intent and signature', () => {
     expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
     expect((await row(deviceId))?.serialNumber?.S).not.toBe(first);
     expect(await row(deviceId)).toMatchObject({ attempt: { N: '2' } });
+  });
+});
+
+describe('an intent whose row was written to by somebody else', () => {
+  /** An intent that was not signed, and its row. */
+  async function leftIntent() {
+    const { deviceId, message } = await newMessage();
+    worker.signer.faults.push('unavailable');
+    await worker.issue(message);
+    const stored = await row(deviceId);
+    worker = anotherWorker();
+    return { deviceId, message, stored };
+  }
+
+  const cA = sequence(objectIdentifier('2.5.29.19'), boolean(true), octetString(sequence(boolean(true))));
+  const withoutCa = sequence(objectIdentifier('2.5.29.19'), boolean(true), octetString(sequence()));
+
+  /** The TBS, with extensions as `change` makes them. */
+  function withExtensions(tbsCertificate: Uint8Array, change: (extension: Uint8Array) => Uint8Array): Uint8Array {
+    const fields = DerReader.ofContents(tbsCertificate).readSequence();
+    const members: Uint8Array[] = [];
+    while (!fields.isAtEnd) members.push(fields.readAny());
+    const list = DerReader.ofContents(members.pop() ?? new Uint8Array())
+      .readConstructed(0xa3)
+      .readSequence();
+    const extensions: Uint8Array[] = [];
+    while (!list.isAtEnd) extensions.push(list.readAny());
+    return sequence(...members, contextConstructed(3, sequence(...extensions.map(change))));
+  }
+
+  const asCa = (tbsCertificate: Uint8Array) =>
+    withExtensions(tbsCertificate, (each) => (Buffer.compare(each, withoutCa) === 0 ? cA : each));
+  const forCodeSigning = (tbsCertificate: Uint8Array) =>
+    withExtensions(tbsCertificate, (each) =>
+      Buffer.from(each).includes(Buffer.from(objectIdentifier('2.5.29.37')))
+        ? sequence(objectIdentifier('2.5.29.37'), octetString(sequence(objectIdentifier('1.3.6.1.5.5.7.3.3'))))
+        : each,
+    );
+
+  it.each<[string, (stored: Item) => Item | Promise<Item>]>([
+    ['a CA certificate', ({ tbsCertificate }) => ({ tbsCertificate: { B: asCa(tbsCertificate?.B ?? nothing) } })],
+    ['no TBS at all', () => ({ tbsCertificate: { B: Uint8Array.of(0x30, 0x01) } })],
+    [
+      'what the profile does not grant',
+      ({ tbsCertificate }) => ({ tbsCertificate: { B: forCodeSigning(tbsCertificate?.B ?? nothing) } }),
+    ],
+    [
+      "another row's TBS",
+      async () => ({ tbsCertificate: (await leftIntent()).stored?.tbsCertificate ?? { NULL: true } }),
+    ],
+    ['another end', () => ({ notAfter: { S: new Date(start + 86_400_000).toISOString() } })],
+    ['another CRL shard', ({ crlShard }) => ({ crlShard: { N: String((Number(crlShard?.N) + 1) % 16) } })],
+  ])('is not signed: %s', async (_, change) => {
+    const { deviceId, message, stored } = await leftIntent();
+    const Key = { deviceId: { S: deviceId }, requestId: { S: 'request-1' } };
+    const [[attribute, value] = ['', { NULL: true as const }]] = Object.entries(await change(stored ?? {}));
+    await store.client.send(
+      new UpdateItemCommand({
+        TableName: tables.issuance,
+        Key,
+        UpdateExpression: 'SET #attribute = :value',
+        ExpressionAttributeNames: { '#attribute': attribute },
+        ExpressionAttributeValues: { ':value': value },
+      }),
+    );
+    const abandoned: unknown[] = [];
+    worker.dynamoDB.before(updates(tables.issuance, 'intent'), async () => abandoned.push(await row(deviceId)));
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect(abandoned).toMatchObject([{ state: { S: 'abandoned' }, abandonReason: { S: 'lint-failed' } }]);
+    expect(await isRevoked(stored?.serialNumber?.S ?? '')).toBe(true);
+    expect(worker.signer.calls.flat()).toHaveLength(1);
+    expect(await onlyCertificateOf(deviceId, worker)).toMatchObject({ ca: false });
+  });
+
+  it('is signed as it was recorded where nobody did', async () => {
+    const { deviceId, message, stored } = await leftIntent();
+    expect(kinds(await worker.issue(redelivered(message)))).toEqual(['issued']);
+    expect((await onlyCertificateOf(deviceId, worker)).serialNumber.toLowerCase()).toBe(stored?.serialNumber?.S);
   });
 });
 

@@ -6,8 +6,8 @@ import {
   IssuanceLedger,
   keyOf,
   type RecordedIntent,
+  type RefusedRequest,
   type ReopenableRow,
-  type RequestIdentity,
   type StandingRow,
 } from '../../shared/ledger/issuance.ts';
 import { type Transition, transitions } from '../../shared/ledger/row.ts';
@@ -16,7 +16,7 @@ import { startTables, type Tables, tables } from '../support/tables.ts';
 
 const signBefore = now + 900_000;
 const certificate = Uint8Array.of(0x30, 3, 1, 2, 3);
-const finally_ = new MintmarkError('KEY_TOO_SMALL', 'The RSA modulus has 1024 bits.');
+const finally_ = new MintmarkError('KEY_INVALID', 'The point is not on the curve.');
 const reopenably = new MintmarkError('DEVICE_UNKNOWN', 'The device is not registered.');
 
 let store: Tables;
@@ -31,20 +31,21 @@ beforeAll(async () => {
 afterAll(() => store.close());
 
 /** A request that no other test uses. */
-const newRequest = (): RequestIdentity => ({
+const newRequest = (): RefusedRequest => ({
   deviceId: 'device-1',
   requestId: `request-${++requests}`,
   requestHash: 'a'.repeat(64),
   profile: 'device-tls',
+  profileHash: 'd'.repeat(64),
   sender: 'AROAEXAMPLEROLEID',
 });
 
-async function item(request: RequestIdentity) {
+async function item(request: RefusedRequest) {
   const Key = { deviceId: { S: request.deviceId }, requestId: { S: request.requestId } };
   return (await store.client.send(new GetItemCommand({ TableName: tables.issuance, Key, ConsistentRead: true }))).Item;
 }
 
-const standing = async (request: RequestIdentity): Promise<StandingRow | undefined> =>
+const standing = async (request: RefusedRequest): Promise<StandingRow | undefined> =>
   (await ledger.read([request])).get(keyOf(request));
 
 /** What the types keep callers from writing over, the conditions must refuse too. */
@@ -55,7 +56,7 @@ function rowOf<Row>(written: { done: true; row: Row } | { done: false }): Row {
   return written.row;
 }
 
-async function intentOf(request: RequestIdentity): Promise<RecordedIntent> {
+async function intentOf(request: RefusedRequest): Promise<RecordedIntent> {
   return rowOf(await ledger.recordIntent(request, asReopenable(await standing(request)), newLinted(), signBefore, now));
 }
 
@@ -71,7 +72,7 @@ const states = {
     rowOf(await ledger.abandon(await intentOf(request), 'given-up', now));
     rowOf(await ledger.reject(request, asReopenable(await standing(request)), reopenably, now));
   },
-} satisfies Record<string, (request: RequestIdentity) => Promise<void>>;
+} satisfies Record<string, (request: RefusedRequest) => Promise<void>>;
 
 type State = keyof typeof states;
 
@@ -84,7 +85,7 @@ const legal: Readonly<Record<Transition, readonly State[]>> = {
 };
 
 /** An intent with the standing row's serial number; the ledger, not the caller, must see that it is not open. */
-function openIntent(request: RequestIdentity, row: StandingRow | undefined): RecordedIntent {
+function openIntent(request: RefusedRequest, row: StandingRow | undefined): RecordedIntent {
   if (row?.state === 'intent') return row;
   const linted = newLinted();
   const serialNumber = row !== undefined && 'serialNumber' in row ? row.serialNumber : linted.serialNumber;
@@ -94,7 +95,7 @@ function openIntent(request: RequestIdentity, row: StandingRow | undefined): Rec
 }
 
 const attempts: Readonly<
-  Record<Transition, (request: RequestIdentity, row: StandingRow | undefined) => Promise<{ readonly done: boolean }>>
+  Record<Transition, (request: RefusedRequest, row: StandingRow | undefined) => Promise<{ readonly done: boolean }>>
 > = {
   recordIntent: (request, row) => ledger.recordIntent(request, asReopenable(row), newLinted(), signBefore, now),
   storeCertificate: (request, row) => ledger.storeCertificate(openIntent(request, row), certificate, now),
@@ -239,7 +240,7 @@ describe('storeCertificate', () => {
     const written = await Promise.all(certificates.map((one) => ledger.storeCertificate(intent, one, now)));
     const [won, ...more] = written.flatMap((one) => (one.done ? [one.row] : []));
     expect(more).toEqual([]);
-    expect(await standing(intent as unknown as RequestIdentity)).toEqual(won);
+    expect(await standing(intent as unknown as RefusedRequest)).toEqual(won);
   });
 
   it('takes the TBS out and answers with the row as it will be read', async () => {
@@ -319,7 +320,7 @@ describe('the indexes', () => {
     });
     return ((await store.client.send(command)).Items ?? []).map(({ requestId }) => requestId?.S);
   }
-  const whereIs = async (request: RequestIdentity, { serialNumber, notAfter }: RecordedIntent) => {
+  const whereIs = async (request: RefusedRequest, { serialNumber, notAfter }: RecordedIntent) => {
     const shard = serialNumber.slice(-1);
     const bucket = `devices#${new Date(notAfter).toISOString().slice(0, 10)}#${shard}`;
     const { requestId } = request;

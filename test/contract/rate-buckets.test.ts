@@ -124,6 +124,19 @@ describe('a limit of an hour', () => {
     expect(answersOf(await worker.issue(...(await newRequests(3))))).toEqual(['QUOTA_EXCEEDED', 'issued', 'issued']);
   });
 
+  it('refuses nothing for a place that came to no intent', async () => {
+    deploy({ perHour: 1 });
+    const messages = await newRequests(3);
+    worker.openingFails = new Error('No HSM today.');
+    expect(answersOf(await worker.issue(...messages))).toEqual(['retry', 'retry', 'retry']);
+    worker.openingFails = undefined;
+    expect(answersOf(await worker.issue(...messages.map(redelivered)))).toEqual([
+      'QUOTA_EXCEEDED',
+      'QUOTA_EXCEEDED',
+      'issued',
+    ]);
+  });
+
   it('counts an intent whose reply was lost', async () => {
     worker.dynamoDB.fail(updates(tables.issuance, 'intent'), 'reply-lost');
     const message = await newRequest();

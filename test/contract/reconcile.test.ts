@@ -318,6 +318,23 @@ describe('a world that changed since the intent', () => {
     await abandonedBecause(left, 'serial-number-revoked');
   });
 
+  it('a row into which somebody wrote the TBS of another', async () => {
+    const left = await leaveIntent();
+    const tbsCertificate = (await item(await leaveIntent()))?.tbsCertificate ?? { NULL: true };
+    const write = new UpdateItemCommand({
+      TableName: tables.issuance,
+      Key: { deviceId: { S: left.deviceId }, requestId: { S: left.requestId } },
+      UpdateExpression: 'SET tbsCertificate = :tbsCertificate',
+      ExpressionAttributeValues: { ':tbsCertificate': tbsCertificate },
+    });
+    await store.client.send(write);
+    now += patience;
+    expect(became(await run()).toSorted()).toEqual(['abandoned', 'finished']);
+    expect(await standing(left)).toMatchObject({ state: 'abandoned', abandonReason: 'lint-failed' });
+    expect(await revoked()).toEqual([left.serialNumber]);
+    expect(reconciler.signer.calls.flat()).toHaveLength(1);
+  });
+
   it('an issuer with another certificate', async () => {
     const left = await leaveIntent();
     const validity = { notBefore: new Date(start - 86_400_000), notAfter: new Date(start + 10 * 365 * 86_400_000) };

@@ -223,13 +223,14 @@ const reject = (where: Where, fault: CallFault | undefined, hash: string, isReop
   step('reject', where, { fault, hash: hash[0], isReopenable }, async ({ row, real, request, view }) => {
     const { standing } = view;
     if (!bindsNothing(standing)) return;
-    const error = new MintmarkError(isReopenable ? 'DEVICE_BLOCKED' : 'KEY_TOO_SMALL', 'No.');
+    const error = new MintmarkError(isReopenable ? 'DEVICE_BLOCKED' : 'KEY_INVALID', 'No.');
     const attempt = view.standing?.attempt ?? 0;
     await revoke(real, view);
     const written = await write(
       fault,
       isOpen(row, hash, view),
-      () => real.ledger.reject({ ...request, requestHash: hash }, standing, error, real.now),
+      () =>
+        real.ledger.reject({ ...request, requestHash: hash, profileHash: 'd'.repeat(64) }, standing, error, real.now),
       () => Object.assign(row, { state: 'rejected', hash, attempt, reopenable: isReopenable, isListed: false }),
     );
     view.standing = written ?? view.standing;

@@ -1,12 +1,14 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DynamoDBClient, ScanCommand, type UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { RateBuckets, type Reservation, rateReadInterval, rateWindow } from '../../shared/ledger/rate-buckets.ts';
+import { RateBuckets, type RateLimit, rateReadInterval, rateWindow } from '../../shared/ledger/rate-buckets.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 
 /**
  * Environments that take batches at the same time, against the bound of docs/profiles.md: a limit is passed by no more than
- * environments x batch size + what is recorded between two reads, and nothing is refused before it is reached.
+ * environments x batch size + what is recorded between two reads, and nothing is refused before it is reached, whatever
+ * comes of the places that are taken.
  */
 
 const start = Date.parse('2026-11-22T12:00:00Z');
@@ -23,14 +25,16 @@ afterAll(() => store.close());
 
 type Step =
   /** An environment that is idle takes a batch and records what it may; one that is not adds what it recorded. */
-  { readonly environment: number; readonly size: number; readonly addingFails: boolean } | { readonly wait: number };
+  | { readonly environment: number; readonly places: readonly boolean[]; readonly addingFails: boolean }
+  | { readonly wait: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
       environment: fc.nat({ max: 5 }),
-      size: fc.integer({ min: 1, max: batchSize }),
+      // Of each request of a batch, whether it comes to an intent where it has a place.
+      places: fc.array(fc.boolean(), { minLength: 1, maxLength: batchSize }),
       addingFails: fc.integer({ min: 0, max: 9 }).map((one) => one === 0),
     }),
   },
@@ -54,15 +58,24 @@ class Environment {
     this.#buckets = new RateBuckets(client, tables.quotas, shard);
   }
 
-  /** @returns how many of a batch have a place, in one and the same moment */
-  async begin(scope: string, limit: number, size: number, now: number): Promise<number> {
+  /** A batch, whose requests all ask before one of them knows what it comes to. */
+  async begin(
+    { scope, limit }: RateLimit,
+    places: readonly boolean[],
+    now: number,
+    told: { readonly recorded: () => void; readonly refused: () => void },
+  ): Promise<void> {
     this.hasBatch = true;
-    const places = await Promise.all(
-      Array.from({ length: size }, () => this.#buckets.reserve([{ scope, limit }], now)),
+    await Promise.all(
+      places.map(async (isRecorded) => {
+        const place = await this.#buckets.reserve([{ scope, limit }], now);
+        if ('exhausted' in place) return told.refused();
+        await nextTurn();
+        if (!isRecorded) return place.release();
+        place.keep();
+        told.recorded();
+      }),
     );
-    const kept = places.filter((place): place is Reservation => !('exhausted' in place));
-    for (const place of kept) place.keep();
-    return kept.length;
   }
 
   async end(now: number): Promise<void> {
@@ -117,10 +130,10 @@ it('keeps many environments within the bound, and refuses nothing below the limi
             await environment.end(now);
             continue;
           }
-          const before = total();
-          const places = await environment.begin(scope, limit, next.size, now);
-          recorded.push({ at: now, count: places });
-          if (places < next.size) expect(before + places).toBeGreaterThanOrEqual(limit);
+          await environment.begin({ scope, limit }, next.places, now, {
+            recorded: () => recorded.push({ at: now, count: 1 }),
+            refused: () => expect(total()).toBeGreaterThanOrEqual(limit),
+          });
         }
         // All of it within one window, whose limit it is.
         expect(now).toBeLessThan(start + rateWindow);
