@@ -1,11 +1,18 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join } from 'node:path';
-import { type Profile, ProfileError, type ProfileProblem, readProfile } from '../shared/issuance/index.ts';
+import { join } from 'node:path';
+import {
+  fileNameProblem,
+  type Profile,
+  ProfileError,
+  type ProfileProblem,
+  readProfile,
+} from '../shared/issuance/index.ts';
 import { UsageError } from './errors.ts';
 
 export interface ProfileFile {
   /** As given, or found in a folder that was given. */
   readonly file: string;
+  readonly yaml: string;
   readonly profile: Profile;
 }
 
@@ -23,15 +30,11 @@ export function readNamedProfiles(paths: readonly string[]): ReadProfiles {
   const problems: ProfileProblem[] = [];
   for (const file of paths.flatMap(filesOf)) {
     try {
-      const profile = readProfile(file, readText(file));
-      profiles.push({ file, profile });
-      if (basename(file) !== `${profile.name}.yaml`) {
-        problems.push({
-          file,
-          field: 'name',
-          message: `the profile is ${profile.name}; the file must be ${profile.name}.yaml`,
-        });
-      }
+      const yaml = readText(file);
+      const profile = readProfile(file, yaml);
+      profiles.push({ file, yaml, profile });
+      const misnamed = fileNameProblem(file, yaml, profile);
+      if (misnamed !== undefined) problems.push(misnamed);
     } catch (error) {
       if (!(error instanceof ProfileError)) throw error;
       problems.push(...error.problems);

@@ -103,7 +103,7 @@ function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: nu
   const { AWS_REGION: region } = configuration;
   const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
   return openIssuerSigner(
-    { kms, region, stage, library, workerUrl, now: Date.now },
+    { kms, region, stage, library, workerUrl, now: Date.now, onSigned: authority.onSigned },
     issuer,
     certificate,
     deadline,

@@ -1,9 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { build as bundle, type OutputFile } from 'esbuild';
-import { readProfiles } from '../shared/issuance/index.ts';
+import {
+  ProfileError,
+  type ProfileProblem,
+  plainDeviceId,
+  readProfiles,
+  specimenProblems,
+} from '../shared/issuance/index.ts';
 
 const repository = dirname(import.meta.dirname);
 
@@ -33,7 +40,7 @@ export interface BuiltFunction {
  * whose content stays the same are left alone and the others are replaced whole, so that a build does not disturb what
  * already runs from dist. Folders in dist that no function stands behind are removed.
  *
- * @throws {Error} esbuild's, or a sentence about what may not be in a bundle
+ * @throws {Error} esbuild's, ProfileError, or a sentence about what may not be in a bundle
  */
 export async function build(project: string = repository): Promise<BuiltFunction[]> {
   const dist = join(project, 'dist');
@@ -41,8 +48,9 @@ export async function build(project: string = repository): Promise<BuiltFunction
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
     .map((name) => name.slice(0, -'.ts'.length))
     .sort();
+  const profiles = names.some((name) => functionsWithProfiles.has(name)) ? await profileFiles(project) : [];
   const files = await bundleAll(project, dist, names);
-  const built = await Promise.all(names.map((name) => writeFunction(project, name, join(dist, name), files)));
+  const built = await Promise.all(names.map((name) => writeFunction(name, join(dist, name), files, profiles)));
   await removeAllBut(dist, new Set(names));
   return built;
 }
@@ -85,17 +93,17 @@ async function bundleAll(
 }
 
 async function writeFunction(
-  project: string,
   name: string,
   folder: string,
   bundled: ReadonlyMap<string, Uint8Array>,
+  profiles: readonly (readonly [string, Uint8Array])[],
 ): Promise<BuiltFunction> {
   const files = new Map<string, Uint8Array>();
   for (const [path, contents] of bundled) {
     if (dirname(path) === folder) files.set(relative(folder, path), contents);
   }
   if (functionsWithProfiles.has(name)) {
-    for (const [path, contents] of await profileFiles(project)) files.set(path, contents);
+    for (const [path, contents] of profiles) files.set(path, contents);
   }
   for (const [path, contents] of files) await replace(join(folder, path), contents);
   await removeAllBut(folder, new Set([...files.keys()].map((path) => path.split('/')[0] ?? path)));
@@ -115,18 +123,19 @@ function refuseInBundle(name: string, scope: string, inputs: readonly string[]):
   );
 }
 
-/** @throws MintmarkError for a profile that is broken: that must fail the build, never a cold start */
+/** @throws ProfileError for a profile that is broken, or makes no certificate: that must fail the build, never a request */
 async function profileFiles(project: string): Promise<[string, Uint8Array][]> {
-  readProfiles(pathToFileURL(`${join(project, 'profiles')}/`));
-  const names = (await listed(join(project, 'profiles'))).filter((name) => name.endsWith('.yaml'));
-  return Promise.all(
-    names.map(
-      async (name): Promise<[string, Uint8Array]> => [
-        join('profiles', name),
-        await readFile(join(project, 'profiles', name)),
-      ],
-    ),
-  );
+  const files: [string, Uint8Array][] = [];
+  const problems: ProfileProblem[] = [];
+  for (const profile of readProfiles(pathToFileURL(`${join(project, 'profiles')}/`)).values()) {
+    const file = `${profile.name}.yaml`;
+    const contents = await readFile(join(project, 'profiles', file));
+    const source = { file, yaml: contents.toString('utf8'), profile };
+    problems.push(...specimenProblems(source, plainDeviceId, Date.now(), randomBytes));
+    files.push([join('profiles', file), contents]);
+  }
+  if (problems.length > 0) throw new ProfileError(problems);
+  return files;
 }
 
 async function listed(folder: string): Promise<string[]> {

@@ -1,17 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { MintmarkError } from '../../shared/errors.ts';
 import {
   certificatePem,
   deviceIdPattern,
+  keyKindsOf,
   type ProfileProblem,
   type Specimen,
   specimenOf,
+  specimenProblems,
 } from '../../shared/issuance/index.ts';
 import { prepareOutputFolder, writeWhole } from '../../shared/output-folder.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
-import { type ProfileFile, readNamedProfiles } from '../profile-files.ts';
+import { readNamedProfiles } from '../profile-files.ts';
 import { problemJson, problemLine, specimenJson, specimenLines } from '../profile-view.ts';
 import { notEmpty } from '../values.ts';
 
@@ -23,9 +24,9 @@ interface Options {
 export const command = defineCommand<Options>({
   details: [
     'A path is a file or a folder of *.yaml; none means the folder profiles. Every problem of every file is told with its',
-    'line and column (exit code 2). Of each good profile the certificate is shown that a device gets whose CSR asks for no',
-    'name: it is made by the code that issues, held to the rules that hold there, and signed with a key that is thrown away.',
-    'It asks AWS nothing.',
+    'line and column (exit code 2). Of each good profile a certificate is made with each kind of key that it allows, as for a',
+    'device whose CSR asks for no name, by the code that issues and held to the rules that hold there; the first is shown. The',
+    'keys are thrown away. It asks AWS nothing.',
   ],
   isOffline: true,
   declare: (command) =>
@@ -45,9 +46,11 @@ export const command = defineCommand<Options>({
     const shown: { readonly file: string; readonly specimen: Specimen }[] = [];
     const problems: ProfileProblem[] = [...read.problems];
     for (const one of read.profiles) {
-      const specimen = trySpecimen(one, device, session.now());
-      if ('message' in specimen) problems.push(specimen);
-      else shown.push({ file: one.file, specimen });
+      const found = specimenProblems(one, device, session.now(), randomBytes);
+      problems.push(...found);
+      const [key] = keyKindsOf(one.profile);
+      if (found.length > 0 || key === undefined) continue;
+      shown.push({ file: one.file, specimen: specimenOf(one.profile, device, key, session.now(), randomBytes) });
     }
     if (out !== undefined) {
       for (const { specimen } of shown) {
@@ -69,15 +72,5 @@ export const command = defineCommand<Options>({
     };
   },
 });
-
-/** A profile may be right and have no certificate for some device id: where a name of it cannot be made of that. */
-function trySpecimen({ file, profile }: ProfileFile, device: string, now: number): Specimen | ProfileProblem {
-  try {
-    return specimenOf(profile, device, now, randomBytes);
-  } catch (error) {
-    if (error instanceof MintmarkError) return { file, message: `no certificate for ${device}: ${error.message}` };
-    throw error;
-  }
-}
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

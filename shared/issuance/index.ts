@@ -12,11 +12,13 @@ export { verifyIssuerChain } from './issuer-chain.ts';
 export { openIssuerSigner } from './issuer-signer.ts';
 export { spkiSha256Of } from './key-standing.ts';
 export { deviceIdPattern, readMessage, statedIds } from './message.ts';
-export { isHostName, isMailbox, isUri, isWildcardName } from './name-forms.ts';
 export { type Login, OpenIssuers } from './open-issuers.ts';
 export type { Outcome, QueuedRequest } from './outcome.ts';
+export { principalIdForm, principalIdPattern } from './principal-id.ts';
+export { plainDeviceId } from './profile/static-texts.ts';
 export {
   describeProblem,
+  fileNameProblem,
   type Profile,
   ProfileError,
   type ProfileProblem,
@@ -25,13 +27,15 @@ export {
 } from './profile.ts';
 export { type Reconciled, reconcile } from './reconcile.ts';
 export { measureReconciliation } from './reconcile-metrics.ts';
+export { readRegisteredName } from './registered-name.ts';
 export { type CheckedRow, type Relinted, type RelintRequirements, relint, relintIssuers } from './relint.ts';
 export { measureRelint, RelintTally } from './relint-tally.ts';
 export { renewAfterOf } from './renewal.ts';
-export { requestHashOf } from './request-hash.ts';
+export { requestHashOf, unreadableRequestHashOf } from './request-hash.ts';
 export { measureFailures, measureOutcomes, tellCloudWatch, tellLimit } from './request-metrics.ts';
 export { principalOf } from './sender.ts';
 export { issuerDimension, signatureLine, signatureMetrics } from './signature-metrics.ts';
 export { logBreakerChange, logNewerPinError } from './signing-log.ts';
-export { type Specimen, specimenOf } from './specimen.ts';
+export { keyKindsOf, type Specimen, specimenOf } from './specimen.ts';
+export { specimenProblems } from './specimen-problems.ts';
 export { caCertificateUrl } from './tbs.ts';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { MintmarkError } from '../errors.ts';
 import { type ProfileContents, profileSchema } from './profile/schema.ts';
@@ -85,6 +86,21 @@ const placeOf = (lines: LineCounter, offset: number): { line: number; column: nu
   return { line, column: col };
 };
 
+/** Where a field of a profile stands in its text, as a problem has it; where it is not there, what is nearest round it. */
+export function placeOfField(yaml: string, path: readonly PropertyKey[]): Pick<Required<ProfileProblem>, Place> {
+  const lines = new LineCounter();
+  const document = parseDocument(yaml, { lineCounter: lines });
+  return { ...placeOf(lines, offsetOf(document, path, undefined)), field: path.join('.') || 'the file' };
+}
+
+type Place = 'line' | 'column' | 'field';
+
+/** A file is named after its profile, so that whoever reads of one finds the other. */
+export function fileNameProblem(file: string, yaml: string, { name }: Profile): ProfileProblem | undefined {
+  if (basename(file) === `${name}.yaml`) return undefined;
+  return { file, ...placeOfField(yaml, ['name']), message: `the profile is ${name}; the file must be ${name}.yaml` };
+}
+
 function valueOf(file: string, document: Document): unknown {
   try {
     return document.toJS();
@@ -120,9 +136,10 @@ export function readProfiles(folder: URL): ReadonlyMap<string, Profile> {
     .filter((name) => name.endsWith('.yaml'))
     .sort()) {
     try {
-      const profile = readProfile(file, readFileSync(new URL(file, folder), 'utf8'));
-      if (file !== `${profile.name}.yaml`)
-        problems.push({ file, message: `holds the profile ${profile.name}; name the file after it` });
+      const yaml = readFileSync(new URL(file, folder), 'utf8');
+      const profile = readProfile(file, yaml);
+      const misnamed = fileNameProblem(file, yaml, profile);
+      if (misnamed !== undefined) problems.push(misnamed);
       profiles.set(profile.name, profile);
     } catch (error) {
       if (!(error instanceof ProfileError)) throw error;

@@ -1,11 +1,11 @@
 import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { objectIdentifier, sequence, setOf, utf8String } from '../asn1/index.ts';
+import { type ErrorCode, MintmarkError } from '../errors.ts';
 import { assembleCertificate } from './certificate.ts';
-import { grantOf } from './grants.ts';
-import { lint } from './lint.ts';
+import { grantOf, nameOf } from './grants.ts';
+import { type BrokenRule, lint, lintAgain } from './lint.ts';
 import { type GrantedNames, grantNames } from './names.ts';
-import type { Profile } from './profile.ts';
-import { attributeTypes } from './profile.ts';
+import { attributeTypes, type Profile, upperBounds } from './profile.ts';
 import { newSerialNumber, subjectKeyIdentifierOf, type TbsIssuer, tbsTemplate, validityOf } from './tbs.ts';
 
 /** A certificate as a profile makes them, by an issuing CA that there never was. */
@@ -24,21 +24,61 @@ export interface Specimen {
   readonly certificate: Uint8Array;
 }
 
+/** A kind of key that a profile allows. */
+export interface KeyKind {
+  /** `P-256`, `RSA 2048`, `Ed25519`. */
+  readonly name: string;
+  readonly newPublicKey: () => KeyObject;
+}
+
+/** Why there is no specimen, and the field that says so. */
+export interface SpecimenRefusal {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** NAME_NOT_ALLOWED or LINT_FAILED, with everything that keeps the certificate from being. */
+export class SpecimenError extends MintmarkError {
+  readonly refusals: readonly SpecimenRefusal[];
+
+  constructor(code: ErrorCode, refusals: readonly SpecimenRefusal[], options?: { cause?: unknown }) {
+    super(code, refusals.map(({ message }) => message).join('; '), options);
+    this.refusals = refusals;
+  }
+}
+
+/** Every curve, Ed25519, and RSA with the shortest modulus: the rules make no difference between its lengths. */
+export const keyKindsOf = ({ keys: { ec, rsa, ed25519 } }: Profile): readonly KeyKind[] => [
+  ...(ec?.curves ?? []).map((namedCurve) => ({
+    name: namedCurve,
+    newPublicKey: () => generateKeyPairSync('ec', { namedCurve }).publicKey,
+  })),
+  ...(ed25519 === true ? [{ name: 'Ed25519', newPublicKey: () => generateKeyPairSync('ed25519').publicKey }] : []),
+  ...(rsa === undefined
+    ? []
+    : [
+        {
+          name: `RSA ${rsa.minimumBits}`,
+          newPublicKey: () => generateKeyPairSync('rsa', { modulusLength: rsa.minimumBits }).publicKey,
+        },
+      ]),
+];
+
 /**
  * The certificate that a profile makes for a device whose CSR asks for no name, through the very template and lint that
  * issue.
  * @param now milliseconds since the epoch
- * @throws MintmarkError NAME_NOT_ALLOWED where no certificate of this profile can be for this device id, LINT_FAILED
+ * @throws SpecimenError where the profile makes no certificate for this device id and kind of key
  */
 export function specimenOf(
   profile: Profile,
   deviceId: string,
+  key: KeyKind,
   now: number,
   randomBytes: (count: number) => Uint8Array,
 ): Specimen {
-  const { key, publicKey } = newKeyOf(profile);
-  const subjectPublicKeyInfo = publicKey.export({ type: 'spki', format: 'der' });
-  const names = grantNames(profile, deviceId, { subject: [], requestedExtensions: [] });
+  const subjectPublicKeyInfo = key.newPublicKey().export({ type: 'spki', format: 'der' });
+  const names = namesOf(profile, deviceId);
   const { issuer, privateKey } = specimenIssuer(profile, now);
   const variables = {
     serialNumber: newSerialNumber(randomBytes),
@@ -46,12 +86,14 @@ export function specimenOf(
     names,
     subjectPublicKeyInfo,
   };
-  const { tbsCertificate } = lint(tbsTemplate(issuer, profile)(variables), issuer, profile, variables);
+  const prepared = tbsTemplate(issuer, profile)(variables);
+  refuseBroken(lintAgain(prepared, issuer, profile));
+  const { tbsCertificate } = lint(prepared, issuer, profile, variables);
   const signature = sign('sha256', tbsCertificate, privateKey);
   return {
     profile,
     deviceId,
-    key,
+    key: key.name,
     names,
     onRequest: profile.subjectAltName.onRequest.flatMap((template) => grantOf(template, deviceId)?.description ?? []),
     notBefore: variables.notBefore,
@@ -60,13 +102,56 @@ export function specimenOf(
   };
 }
 
-/** The first kind of key that the profile allows. */
-function newKeyOf({ keys }: Profile): { readonly key: string; readonly publicKey: KeyObject } {
-  const [namedCurve] = keys.ec?.curves ?? [];
-  if (namedCurve !== undefined) return { key: namedCurve, ...generateKeyPairSync('ec', { namedCurve }) };
-  if (keys.ed25519 === true) return { key: 'Ed25519', ...generateKeyPairSync('ed25519') };
-  const modulusLength = keys.rsa?.minimumBits ?? 2048;
-  return { key: `RSA ${modulusLength}`, ...generateKeyPairSync('rsa', { modulusLength }) };
+function namesOf(profile: Profile, deviceId: string): GrantedNames {
+  try {
+    return grantNames(profile, deviceId, { subject: [], requestedExtensions: [] });
+  } catch (error) {
+    if (!(error instanceof MintmarkError)) throw error;
+    const place = profile.subjectAltName.always.findIndex((template) => nameOf(template, deviceId) === undefined);
+    const path = ['subjectAltName', ...(place < 0 ? [] : ['always', place])];
+    throw new SpecimenError(error.code, [{ path, message: error.message }], { cause: error });
+  }
+}
+
+/** What a profile can do about a rule: the field that it is about, and what is expected there. */
+export const remedies: Readonly<
+  Partial<Record<string, { readonly path: readonly string[]; readonly expected: string }>>
+> = {
+  'subject-attributes-of-their-types-and-lengths': {
+    path: ['subject'],
+    expected: `attributes that with the device id in them are of at most ${Object.entries(upperBounds)
+      .map(([type, bound]) => `${bound} (${type})`)
+      .join(', ')} characters, a serialNumber of those that a PrintableString has`,
+  },
+  'key-usage-fits-the-key': { path: ['keyUsage'], expected: 'key usages for every kind of key that is allowed' },
+  'subject-alt-names-of-their-forms': {
+    path: ['subjectAltName', 'always'],
+    expected: 'host names, mailboxes and absolute URIs, with the device id in them',
+  },
+  'subject-alt-names-each-once': {
+    path: ['subjectAltName', 'always'],
+    expected: 'names that differ with the device id in them',
+  },
+  'common-name-of-a-server-among-its-names': {
+    path: ['subject'],
+    expected: 'no commonName that is a host name, or the same dNSName under subjectAltName.always',
+  },
+  'extensions-each-once': { path: ['extensions'], expected: 'none that Mintmark adds itself' },
+  'extensions-as-the-profile-says-critical-as-defined': {
+    path: ['extensions'],
+    expected: 'none that Mintmark adds itself',
+  },
+  'validity-as-long-as-the-profile-says': { path: ['validity'], expected: 'a lifetime that dates can say' },
+};
+
+function refuseBroken(broken: readonly BrokenRule[]): void {
+  if (broken.length === 0) return;
+  const refusals = broken.map(({ name, source }) => {
+    const remedy = remedies[name];
+    const expected = remedy === undefined ? '' : `; expected: ${remedy.expected}`;
+    return { path: remedy?.path ?? [], message: `the certificate would break ${name} (${source})${expected}` };
+  });
+  throw new SpecimenError('LINT_FAILED', refusals);
 }
 
 function specimenIssuer(profile: Profile, now: number): { readonly issuer: TbsIssuer; readonly privateKey: KeyObject } {

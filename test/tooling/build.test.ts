@@ -38,6 +38,16 @@ describe('build', () => {
     await expect(build(project)).rejects.toThrow(/broken\.yaml.*nonsense/s);
   });
 
+  it('refuses a profile that would refuse every request, with its file and the rule', async () => {
+    const shipped = readFileSync(new URL('../../profiles/device-tls-server.yaml', import.meta.url), 'utf8');
+    const commonName = shipped.replace("- serialNumber: '{deviceId}'", '- commonName: elsewhere.example.com');
+    write('profiles/device-tls-server.yaml', commonName);
+    await expect(build(project)).rejects.toThrow(
+      /device-tls-server\.yaml:\d+:\d+: subject: no certificate .*common-name-of-a-server-among-its-names/,
+    );
+    expect(existsSync(inDist('issue'))).toBe(false);
+  });
+
   it('bundles every function, and for those that need them the worker and the profiles', async () => {
     const built = await build(project);
     expect(built.map(({ name, bundles }) => [name, Object.keys(bundles).sort()])).toEqual([

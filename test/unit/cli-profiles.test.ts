@@ -66,11 +66,15 @@ describe('mintmark profiles check', () => {
     const other = file('other.yaml', deviceTlsYaml);
     expect(check(other)).toMatchObject({
       status: 2,
-      stdout: expect.stringContaining('the file must be device-tls.yaml'),
+      stdout: expect.stringContaining(
+        `${other}:3:7: name: the profile is device-tls; the file must be device-tls.yaml`,
+      ),
     });
     expect(check('--device', 'a_b')).toMatchObject({
       status: 2,
-      stdout: expect.stringContaining('profiles/device-tls-server.yaml: no certificate for a_b: '),
+      stdout: expect.stringMatching(
+        /profiles\/device-tls-server\.yaml:\d+:7: subjectAltName\.always\.0: no certificate for the device id a_b: /,
+      ),
     });
   });
 

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
 import { breakerMetrics } from '../../shared/breaker/tell.ts';
+import { breakerTimes } from '../../shared/breaker/times.ts';
 import { assess, gaugeName } from '../../shared/cluster/assess.ts';
 import type { Observation } from '../../shared/cluster/observation.ts';
 import { rules } from '../../shared/cluster/rules/index.ts';
@@ -225,6 +226,20 @@ describe('deploy/preconditions.cjs', () => {
       'giveUpAfterSeconds must be less than maxReceiveCount x visibilityTimeout.',
     ],
     ['requestAgeAlarmSeconds', '14400', '14399', 'requestAgeAlarmSeconds must be less than giveUpAfterSeconds.'],
+    [
+      'checkSignerSeconds',
+      '241',
+      '240',
+      '60 x checkSignerSeconds must be at most giveUpAfterSeconds: a batch tries the signer by itself after 15 x ' +
+        'checkSignerSeconds (shared/breaker/times.ts), and is to do so 4 times before a request is given up.',
+    ],
+    [
+      'giveUpAfterSeconds',
+      '3599',
+      '3600',
+      '60 x checkSignerSeconds must be at most giveUpAfterSeconds: a batch tries the signer by itself after 15 x ' +
+        'checkSignerSeconds (shared/breaker/times.ts), and is to do so 4 times before a request is given up.',
+    ],
     ['visibilityTimeout', '179', '180', "visibilityTimeout must be at least 180, 6 times the functions' timeout."],
     [
       'requestAlarmPeriods',
@@ -629,6 +644,7 @@ describe('deploy/alarms.yml', () => {
     expect(Number(period) * Number(periods)).toBeGreaterThanOrEqual(longest + 60);
     const preconditions = readFileSync(join(deploy, 'preconditions.cjs'), 'utf8');
     expect(preconditions).toContain(`const longestRetryDelay = ${longest};`);
+    expect(preconditions).toContain(`const unlookedAfter = ${breakerTimes(1).unlookedAfter / 1000};`);
   });
 
   it('does not ring where an operator and the schedule meet once: the watch is turned away again and again', () => {

@@ -219,6 +219,135 @@ describe('readProfile', () => {
     expect(problemsOf(edited(edit))[0]).toContain(problem);
   });
 
+  it.each([
+    [
+      'a country in lower case',
+      [commonName, '- countryName: de'],
+      'subject.1.countryName: must be two capital letters',
+    ],
+    ['a country of each device', [commonName, "- countryName: '{deviceId}'"], 'subject.1.countryName: must be two'],
+    [
+      'a serialNumber that is no PrintableString',
+      [commonName, "- serialNumber: 'ü{deviceId}'"],
+      'subject.1.serialNumber: must be a PrintableString',
+    ],
+    [
+      'a line feed in a name',
+      ['organizationName: Mintmark devices', 'organizationName: "Mintmark\\ndevices"'],
+      'subject.0.organizationName: must not hold the control character U+000A',
+    ],
+    [
+      'half a character',
+      ['organizationName: Mintmark devices', 'organizationName: "Mintmark \\ud800"'],
+      'subject.0.organizationName: must be whole characters',
+    ],
+    [
+      'a URI that is none',
+      [always, '- uniformResourceIdentifier: devices.example.com'],
+      'subjectAltName.always.0.uniformResourceIdentifier: must be an absolute URI',
+    ],
+    [
+      'a host name that no device id makes one',
+      [always, "- dNSName: '{deviceId}._tcp.example.com'"],
+      'subjectAltName.always.0.dNSName: must be a host name',
+    ],
+    [
+      'a mailbox that is none',
+      [always, '- rfc822Name: nobody'],
+      'subjectAltName.always.0.rfc822Name: must be a mailbox',
+    ],
+    [
+      'a family of wildcards, of which none is granted',
+      [onRequest, "- dNSName: '*.{label}.example.com'"],
+      'subjectAltName.onRequest.0.dNSName: must be a host name',
+    ],
+    [
+      'a wildcard over everything',
+      [onRequest, "- dNSName: '*.example'"],
+      'subjectAltName.onRequest.0.dNSName: must be a host name',
+    ],
+    [
+      'a request for a URI with a broken escape',
+      [onRequest, "- uniformResourceIdentifier: 'urn:x:%g{label}'"],
+      'subjectAltName.onRequest.0.uniformResourceIdentifier: must be an absolute URI',
+    ],
+    [
+      'a control character in an otherName',
+      [always, '- otherName: { typeId: 1.2.3, utf8String: "a\\tb" }'],
+      'subjectAltName.always.0.otherName.utf8String: must not hold the control character U+0009',
+    ],
+    [
+      'an address of practices that is not ASCII',
+      [
+        'registration: required',
+        "registration: required\ncertificatePolicies: [{ policyIdentifier: '1.2.3', cPSuri: 'http://x.example/ü' }]",
+      ],
+      'certificatePolicies.0.cPSuri: must be an absolute URI',
+    ],
+  ] as const)('refuses what no certificate could hold: %s', (_, edit, problem) => {
+    const problems = problemsOf(edited(edit));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(problem);
+  });
+
+  it.each([
+    ['a country', [commonName, '- countryName: DE']],
+    ['every character of a PrintableString', [commonName, `- serialNumber: "aZ09 '()+,-./:=?{deviceId}"`]],
+    ['an umlaut where it may be', ['organizationName: Mintmark devices', 'organizationName: Müller']],
+    ['a wildcard that is written down', [onRequest, "- dNSName: '*.{deviceId}.example.com'"]],
+    ['a label of choice', [onRequest, "- dNSName: '{label}.{deviceId}.example.com'"]],
+    ['a segment of choice', [onRequest, "- uniformResourceIdentifier: 'spiffe://example.com/{deviceId}/{label}'"]],
+    ['a mailbox', [always, "- rfc822Name: '{deviceId}@example.com'"]],
+  ] as const)('takes %s', (_, edit) => {
+    expect(readProfile('p.yaml', edited(edit)).name).toBe('device-tls');
+  });
+
+  it.each(['arn:aws:iam::123456789012:role/gateway', 'AROAEXAMPLE:session', 'aroaexample', "'*'"])(
+    'refuses allowedSenders that nobody is: %s',
+    (sender) => {
+      expect(problemsOf(edited(['allowedSenders: any', `allowedSenders: [${sender}]`]))[0]).toContain(
+        "allowedSenders.0: must be a principal id: a role's (AROA...)",
+      );
+    },
+  );
+
+  it('refuses a sender twice', () => {
+    expect(problemsOf(edited(['allowedSenders: any', 'allowedSenders: [AROA1, AROA1]']))).toEqual([
+      'allowedSenders: something is listed twice',
+    ]);
+  });
+
+  it.each([
+    ['2.5.29.1', 'authorityKeyIdentifier'],
+    ['2.5.29.10', 'basicConstraints'],
+    ['2.5.29.16', 'privateKeyUsagePeriod'],
+    ['2.16.840.1.113730.1.1', "Netscape's"],
+    ['2.16.840.1.113730.1.13', "Netscape's"],
+    ['1.3.6.1.5.5.7.1.14', 'proxyCertInfo'],
+    ['1.3.6.1.4.1.11129.2.4.2', 'Certificate Transparency'],
+    ['1.3.6.1.4.1.11129.2.4.3', 'Certificate Transparency'],
+    ['1.3.6.1.5.5.7.48.1.5', 'ocsp-nocheck'],
+  ])('keeps the extension %s from profiles', (extnID, what) => {
+    const extensions = `extensions: [{ extnID: '${extnID}', critical: false, extnValue: '0500' }]`;
+    const [problem] = problemsOf(edited(['registration:', `${extensions}\nregistration:`]));
+    expect(problem).toMatch(/^extensions\.0\.extnID: /);
+    expect(problem).toContain(what);
+  });
+
+  it.each(['2.5.29.11', '2.16.840.1.113730.1', '2.16.840.1.113730.2', '1.3.6.1.5.5.7.1.24'])(
+    'leaves the extension %s to profiles',
+    (extnID) => {
+      const extensions = `extensions: [{ extnID: '${extnID}', critical: false, extnValue: '0500' }]`;
+      expect(readProfile('p.yaml', edited(['registration:', `${extensions}\nregistration:`])).name).toBe('device-tls');
+    },
+  );
+
+  it('refuses timeStamping, beside others or alone', () => {
+    for (const usages of ["['1.3.6.1.5.5.7.3.8']", "[clientAuth, '1.3.6.1.5.5.7.3.8']"]) {
+      expect(problemsOf(edited(['[clientAuth]', usages]))[0]).toContain('no profile may grant timeStamping');
+    }
+  });
+
   it('refuses a renewal of what never ends', () => {
     const yaml = edited(
       ['days: 365', 'end: never'],
@@ -267,11 +396,11 @@ describe('readProfile', () => {
 
   it.each([
     ['a bracket that is never closed', edited(['[clientAuth]', '[clientAuth']), /^p\.yaml:33:\d+: Flow sequence/],
-    ['a key twice', `${deviceTlsYaml}\nname: again\n`, /^p\.yaml:42:1: Map keys must be unique$/],
+    ['a key twice', `${deviceTlsYaml}\nname: again\n`, /^p\.yaml:43:1: Map keys must be unique$/],
     ['a tab for indentation', edited(['  days: 365', '\tdays: 365']), /^p\.yaml:7:1: Tabs are not allowed/],
     ['an unknown tag', edited(['name: device-tls', 'name: !env NAME']), /^p\.yaml:3:7: Unresolved tag: !env$/],
     ['an alias of nothing', edited(['name: device-tls', 'name: *nothing']), /^p\.yaml: Unresolved alias .*nothing/],
-    ['two documents', `${deviceTlsYaml}\n---\n${deviceTlsYaml}`, /^p\.yaml:42:1: /],
+    ['two documents', `${deviceTlsYaml}\n---\n${deviceTlsYaml}`, /^p\.yaml:43:1: /],
   ])('refuses YAML with %s, and says where', (_, yaml, where) => {
     expect(refusalOf(() => readProfile('p.yaml', yaml)).message).toMatch(where);
   });
@@ -328,7 +457,7 @@ describe('readProfiles', () => {
     expect(code).toBe('CONFIGURATION_INVALID');
     expect(message).toContain('a.yaml:7:9: validity.days: ');
     expect(message).toContain('b.yaml:1:2: ');
-    expect(message).toContain('c.yaml: holds the profile device-tls; name the file after it');
+    expect(message).toContain('c.yaml:3:7: name: the profile is device-tls; the file must be device-tls.yaml');
     expect(message).not.toContain('; device-tls.yaml');
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { deviceQuotaOf, endsOfDay, exhaustedUntil, notEnded, ratesOf } from '../../shared/issuance/quota.ts';
+import { deviceQuotaOf, endOfDay, exhaustedUntil, notEnded, ofLastDay, ratesOf } from '../../shared/issuance/quota.ts';
 import { countsUntilOf } from '../../shared/ledger/device-rows.ts';
 import { deviceTls } from '../support/profile.ts';
 
@@ -62,11 +62,8 @@ describe('what counts', () => {
   });
 
   it('is of the last 24 hours, the first of these milliseconds not among them', () => {
-    expect(endsOfDay([row(0, now - day), row(0, now - day + 1), row(0, now), row(0, now + 5)], now)).toEqual([
-      now + 1,
-      now + day,
-      now + day + 5,
-    ]);
+    const rows = [row(0, now - day), row(0, now - day + 1), row(0, now), row(0, now + 5)];
+    expect(ofLastDay(rows, now).map(endOfDay)).toEqual([now + 1, now + day, now + day + 5]);
   });
 
   it('is in the index for as long as it counts for either', () => {

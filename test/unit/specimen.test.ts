@@ -1,12 +1,20 @@
 import { randomBytes, X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { readProfile, readProfiles } from '../../shared/issuance/profile.ts';
-import { specimenOf } from '../../shared/issuance/specimen.ts';
+import { certificateRules, profileRules } from '../../shared/issuance/lint-rules.ts';
+import { type Profile, readProfile, readProfiles } from '../../shared/issuance/profile.ts';
+import { keyKindsOf, remedies, specimenOf as specimenWith } from '../../shared/issuance/specimen.ts';
+import { specimenProblems } from '../../shared/issuance/specimen-problems.ts';
 import { refusalOf } from '../fixtures/csr/refusal.ts';
 import { deviceTls } from '../support/profile.ts';
 
 const now = Date.parse('2026-11-23T12:00:00Z');
 const shipped = readProfiles(new URL('../../profiles/', import.meta.url));
+/** With the first kind of key that the profile allows. */
+function specimenOf(profile: Profile, deviceId: string, at: number, random: typeof randomBytes) {
+  const [key] = keyKindsOf(profile);
+  if (key === undefined) throw new Error(`${profile.name} allows no key`);
+  return specimenWith(profile, deviceId, key, at, random);
+}
 const specimen = (name: string, deviceId = 'pump-7') => {
   const profile = shipped.get(name);
   if (profile === undefined) throw new Error(`No profile ${name}`);
@@ -58,11 +66,16 @@ it('cannot be made for a device whose id no name of the profile takes', () => {
   expect(refusalOf(() => specimen('device-tls-server', 'a_b')).code).toBe('NAME_NOT_ALLOWED');
 });
 
-it('is what the rules refuse where names come out too long', () => {
-  const yaml = `name: long
+it('has a remedy for no rule that there is not', () => {
+  const rules = [...certificateRules, ...profileRules].map(({ name }) => name);
+  expect(rules).toEqual(expect.arrayContaining(Object.keys(remedies)));
+});
+
+describe('what keeps a profile from making certificates', () => {
+  const base = `name: long
 issuer: devices
 validity: { days: 1, backdateMinutes: 0 }
-keys: { ed25519: true }
+keys: { ed25519: true, ec: { curves: [P-256, P-384] } }
 subject: [commonName: 'a device of the plant, line and cell {deviceId}']
 subjectAltName: { always: [uniformResourceIdentifier: 'urn:x:{deviceId}'], onRequest: [] }
 keyUsage: [digitalSignature]
@@ -71,11 +84,47 @@ ignored: { subjectAttributes: [], extensions: [] }
 registration: optional
 allowedSenders: any
 `;
-  const profile = readProfile('long.yaml', yaml);
-  expect(specimenOf(profile, 'pump-7', now, randomBytes).names.subject[0]?.value).toContain('pump-7');
-  const refused = refusalOf(() => specimenOf(profile, 'x'.repeat(40), now, randomBytes));
-  expect(refused).toMatchObject({
-    code: 'LINT_FAILED',
-    message: expect.stringContaining('subject-attributes-of-their'),
+  const problemsOf = (yaml: string, deviceId: string) =>
+    specimenProblems({ file: 'p.yaml', yaml, profile: readProfile('p.yaml', yaml) }, deviceId, now, randomBytes);
+
+  it('is nothing where every kind of key gets one', () => {
+    expect(problemsOf(base, 'pump-7')).toEqual([]);
+  });
+
+  it('is told with its rule, its place, and what is expected, once for all kinds of keys', () => {
+    expect(problemsOf(base, 'x'.repeat(40))).toEqual([
+      {
+        file: 'p.yaml',
+        line: 5,
+        column: 10,
+        field: 'subject',
+        message: expect.stringMatching(
+          /^no certificate for the device id x{40}: .*subject-attributes-of-their-types.* expected: .*64 \(commonName\)/,
+        ),
+      },
+    ]);
+    expect(refusalOf(() => specimenOf(readProfile('p.yaml', base), 'x'.repeat(40), now, randomBytes)).code).toBe(
+      'LINT_FAILED',
+    );
+  });
+
+  it('names the name that a device id does not fit into', () => {
+    const yaml = base.replace('always: [', "always: [dNSName: '{deviceId}.example.com', ");
+    expect(problemsOf(yaml, 'a_b')).toEqual([
+      expect.objectContaining({ line: 6, column: 28, field: 'subjectAltName.always.0' }),
+    ]);
+  });
+
+  it('names the kinds of keys where not every one is kept', () => {
+    const profile = readProfile('p.yaml', base);
+    // No text of a profile says so: its reader sees that, and this one is changed after it.
+    const agreeing: Profile = { ...profile, keyUsage: ['keyAgreement'] };
+    expect(specimenProblems({ file: 'p.yaml', yaml: base, profile: agreeing }, 'x', now, randomBytes)).toEqual([
+      expect.objectContaining({
+        line: 7,
+        field: 'keyUsage',
+        message: expect.stringMatching(/^no certificate for the device id x with a key of Ed25519: .*key-usage-fits/),
+      }),
+    ]);
   });
 });

@@ -1,5 +1,6 @@
-import ipaddr from 'ipaddr.js';
 import * as z from 'zod';
+import { readAddressRange } from '../ip-addresses.ts';
+import { misplacedPlaceholder, type TextKind } from '../name-pattern.ts';
 import {
   deviceIdPlaceholder,
   dottedObjectIdentifier,
@@ -21,27 +22,36 @@ const deviceNames = {
   otherName: z.strictObject({ typeId: dottedObjectIdentifier, utf8String: template() }).optional(),
 };
 
+/** Where its placeholders stand, no two devices' names may be the same, nor one name be read in two ways. */
+const placed = (kind: TextKind, placeholders?: readonly string[]) =>
+  ia5Template(placeholders).refine((text) => misplacedPlaceholder(kind, text) === undefined, {
+    error: ({ input }) => misplacedPlaceholder(kind, String(input)),
+  });
+
 /** One name that every certificate of the profile has. */
 export const generalNameTemplate = z
   .strictObject({
-    dNSName: ia5Template().optional(),
-    uniformResourceIdentifier: ia5Template().optional(),
-    rfc822Name: ia5Template().optional(),
+    dNSName: placed('dNSName').optional(),
+    uniformResourceIdentifier: placed('uniformResourceIdentifier').optional(),
+    rfc822Name: placed('rfc822Name').optional(),
     ...deviceNames,
   })
   .refine(oneInEach, 'one name in each list entry');
 
-const choosable = () => ia5Template([deviceIdPlaceholder, labelPlaceholder]);
+const choosable = (kind: TextKind) => placed(kind, [deviceIdPlaceholder, labelPlaceholder]);
 
 /** One name, or one family of names, that the CSR may choose. */
 export const grantableNameTemplate = z
   .strictObject({
-    dNSName: choosable().optional(),
-    uniformResourceIdentifier: choosable().optional(),
-    rfc822Name: ia5Template().optional(),
+    dNSName: choosable('dNSName').optional(),
+    uniformResourceIdentifier: choosable('uniformResourceIdentifier').optional(),
+    rfc822Name: placed('rfc822Name').optional(),
     iPAddress: z
       .string()
-      .refine((text) => ipaddr.isValidCIDR(text), 'must be a range of addresses, such as 192.0.2.0/24 or 2001:db8::/64')
+      .refine(
+        (text) => readAddressRange(text) !== undefined,
+        'must be a range of addresses, such as 192.0.2.0/24 or 2001:db8::/64, with no bit set beyond its length',
+      )
       .optional(),
     ...deviceNames,
   })

@@ -1,6 +1,8 @@
 import * as z from 'zod';
 import { DerError, DerReader } from '../../asn1/index.ts';
+import { principalIdForm, principalIdPattern } from '../principal-id.ts';
 import { generalNameTemplate, grantableNameTemplate } from './general-names.ts';
+import { attributeProblems, generalNameProblems, plainDeviceId, type TextProblem, uriProblem } from './static-texts.ts';
 import {
   areDistinct,
   deviceIdPlaceholder,
@@ -19,7 +21,7 @@ import {
   type KeyUsage,
   keyUsageBits,
   refusedExtendedKeyUsages,
-  reservedExtensions,
+  reservedExtension,
   upperBounds,
 } from './vocabulary.ts';
 
@@ -78,21 +80,32 @@ const keys = z
 /** With the shortest device id; with a longer one lint may still find the value too long, for that device alone. */
 function fitsItsBound(entry: Partial<Record<AttributeType, string>>): boolean {
   return Object.entries(entry).every(
-    ([type, text]) => text.replaceAll(deviceIdPlaceholder, 'x').length <= upperBounds[type as AttributeType],
+    ([type, text]) => text.replaceAll(deviceIdPlaceholder, plainDeviceId).length <= upperBounds[type as AttributeType],
   );
 }
+
+/** Adds a problem for each text of an entry that cannot be in a certificate, unless the entry is wrong already. */
+const holding =
+  <Entry>(problemsOf: (entry: Entry) => readonly TextProblem[]) =>
+  ({ value, issues }: z.core.ParsePayload<Entry>): void => {
+    if (issues.length > 0) return;
+    for (const { path, message } of problemsOf(value)) {
+      issues.push({ code: 'custom', input: value, path: [...path], message });
+    }
+  };
 
 const subject = z.array(
   z
     .partialRecord(z.enum(keysOf(attributeTypes)), template())
     .refine(oneInEach, 'one attribute in each list entry')
-    .refine(fitsItsBound, 'longer than RFC 5280 appendix A.1 allows, whatever the device id'),
+    .refine(fitsItsBound, 'longer than RFC 5280 appendix A.1 allows, whatever the device id')
+    .check(holding(attributeProblems)),
 );
 
 const subjectAltName = z
   .strictObject({
-    always: distinct(generalNameTemplate),
-    onRequest: distinct(grantableNameTemplate),
+    always: distinct(generalNameTemplate.check(holding(generalNameProblems))),
+    onRequest: distinct(grantableNameTemplate.check(holding(generalNameProblems))),
     registered: z
       .enum(['never', 'onRequest', 'always'])
       .optional()
@@ -129,12 +142,13 @@ const certificatePolicy = z.strictObject({
   cPSuri: z
     .url({ protocol: /^https?$/ })
     .max(200)
+    .refine((text) => uriProblem(text) === undefined, { error: ({ input }) => uriProblem(String(input)) })
     .optional(),
 });
 
 const furtherExtension = z.strictObject({
-  extnID: dottedObjectIdentifier.refine((identifier) => !reservedExtensions.has(identifier), {
-    error: ({ input }) => `${reservedExtensions.get(String(input))} is not a profile's to add`,
+  extnID: dottedObjectIdentifier.refine((identifier) => reservedExtension(identifier) === undefined, {
+    error: ({ input }) => `${reservedExtension(String(input))} is not a profile's to add`,
   }),
   critical: z.boolean(),
   extnValue: z
@@ -207,7 +221,10 @@ export const profileSchema = z
     registration: z.enum(['required', 'optional']),
     renewal: renewal.optional(),
     quota: quota.optional(),
-    allowedSenders: z.union([z.enum(['any', 'registered']), z.array(z.string().min(1)).min(1)]),
+    allowedSenders: z.union([
+      z.enum(['any', 'registered']),
+      distinct(z.string().regex(principalIdPattern, `must be a principal id: ${principalIdForm}`)).min(1),
+    ]),
   })
   .check(({ value, issues }) => {
     for (const { path, message } of contradictionsOf(value)) {

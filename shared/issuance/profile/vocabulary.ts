@@ -43,11 +43,14 @@ export const extendedKeyUsages = {
 
 /**
  * Purposes that no profile may name, and why. With the first a relying party takes the certificate for anything; with the
- * second it may say of every certificate of its issuer that it is good (RFC 6960 section 4.2.2.2).
+ * second it may say of every certificate of its issuer that it is good (RFC 6960 section 4.2.2.2). The third would be good
+ * for nothing here: relying parties take it only from an extension that is critical and names nothing else (RFC 3161
+ * section 2.3).
  */
 export const refusedExtendedKeyUsages: ReadonlyMap<string, string> = new Map([
   ['2.5.29.37.0', 'anyExtendedKeyUsage, which stands for every purpose'],
   ['1.3.6.1.5.5.7.3.9', 'OCSPSigning, which speaks for the issuing CA'],
+  ['1.3.6.1.5.5.7.3.8', 'timeStamping, which must be alone in a critical extension (RFC 3161 section 2.3)'],
 ]);
 
 /** Extensions that a CSR may ask for and a profile may ignore by name; others by their object identifier. */
@@ -74,12 +77,23 @@ export const generalNameKinds = [
 
 /**
  * What is Mintmark's own to say in a certificate, so that no profile adds it as a further extension: what it makes of the
- * profile, and what only a CA's certificate may have (RFC 5280 sections 4.2.1.10 to 4.2.1.12, 4.2.1.14).
+ * profile, what only a CA's certificate may have (RFC 5280 sections 4.2.1.10 to 4.2.1.12, 4.2.1.14), what older extensions
+ * said of the same (X.509 of 1993, Netscape), and what would make something else of the certificate.
  */
-export const reservedExtensions: ReadonlyMap<string, string> = new Map([
+const reservedExtensions: ReadonlyMap<string, string> = new Map([
+  ['2.5.29.1', 'the old authorityKeyIdentifier'],
+  ['2.5.29.2', 'the old keyAttributes'],
+  ['2.5.29.3', 'the old certificatePolicies'],
+  ['2.5.29.4', 'the old keyUsageRestriction'],
+  ['2.5.29.5', 'the old policyMapping'],
+  ['2.5.29.6', 'the old subtreesConstraint'],
+  ['2.5.29.7', 'the old subjectAltName'],
+  ['2.5.29.8', 'the old issuerAltName'],
   ['2.5.29.9', 'subjectDirectoryAttributes'],
+  ['2.5.29.10', 'the old basicConstraints'],
   ['2.5.29.14', 'subjectKeyIdentifier'],
   ['2.5.29.15', 'keyUsage'],
+  ['2.5.29.16', 'privateKeyUsagePeriod'],
   ['2.5.29.17', 'subjectAltName'],
   ['2.5.29.18', 'issuerAltName'],
   ['2.5.29.19', 'basicConstraints'],
@@ -95,4 +109,19 @@ export const reservedExtensions: ReadonlyMap<string, string> = new Map([
   ['2.5.29.56', 'noRevAvail'],
   ['1.3.6.1.5.5.7.1.1', 'authorityInfoAccess'],
   ['1.3.6.1.5.5.7.1.11', 'subjectInfoAccess'],
+  // RFC 3820: its holder would issue certificates.
+  ['1.3.6.1.5.5.7.1.14', 'proxyCertInfo'],
+  // RFC 6960 section 4.2.2.2.1, for OCSP responders.
+  ['1.3.6.1.5.5.7.48.1.5', 'ocsp-nocheck'],
 ]);
+
+/** The same of everything under an object identifier. */
+const reservedArcs: ReadonlyMap<string, string> = new Map([
+  ['2.16.840.1.113730.1.', "Netscape's extension (such as netscape-cert-type)"],
+  // RFC 6962 sections 3.1 and 3.3: a poisoned certificate is none, and a timestamp is of one certificate alone.
+  ['1.3.6.1.4.1.11129.2.4.', 'an extension of Certificate Transparency (poison, signed certificate timestamps)'],
+]);
+
+/** What an extension is that no profile may add, for a sentence; undefined for others. */
+export const reservedExtension = (identifier: string): string | undefined =>
+  reservedExtensions.get(identifier) ?? [...reservedArcs].find(([arc]) => identifier.startsWith(arc))?.[1];

@@ -9,6 +9,7 @@ import {
   parseCertificationRequest,
 } from '../../../shared/issuance/certification-request.ts';
 import { type GeneralName, readGeneralNames } from '../../../shared/issuance/general-names.ts';
+import { asksToSignForOthers } from '../../../shared/issuance/key-usage.ts';
 import { objectIdentifiers } from '../../../shared/issuance/object-identifiers.ts';
 import { verifyProofOfPossession } from '../../../shared/issuance/proof-of-possession.ts';
 import { checkPublicKey, type KeyPolicy } from '../../../shared/issuance/public-key.ts';
@@ -109,6 +110,8 @@ export function ourVerdict(der: Uint8Array): OurReading | MintmarkError {
     for (const { extnID, extnValue } of request.requestedExtensions) {
       if (extnID === objectIdentifiers.subjectAltName) subjectAltName = readGeneralNames(extnValue);
       if (extnID === objectIdentifiers.basicConstraints) readBasicConstraints(extnValue);
+      // Whether it asks for a CA's is the profile's to refuse, as every name is; that it can be read is not.
+      if (extnID === objectIdentifiers.keyUsage) asksToSignForOthers(extnValue);
     }
     return { request, subjectAltName };
   } catch (error) {
