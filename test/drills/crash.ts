@@ -58,7 +58,8 @@ export function killPlan(cloud: keyof typeof requestsForEveryBoundary, requests:
     // Or the first boundaries would have all the kills.
     share: mustHitAll ? 1 : 0.25,
     each: 2,
-    eachSignature: Math.min(cloud === 'embedded' ? 6 : 3, Math.ceil(requests / 20)),
+    // On a slow machine most of those run out of time before anybody goes on with them.
+    eachSignature: Math.min(cloud === 'embedded' ? 15 : 3, Math.ceil(requests / 20)),
     limit: mustHitAll ? Infinity : Math.ceil(requests * 0.3),
     mustHitAll,
   };

@@ -206,13 +206,16 @@ export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
     });
     const faultsSoFar = () => [...happened.values()].reduce((total, times) => total + times, 0);
     const ending = new AbortController();
-    const disturbing = faults.run(ending.signal);
+    const { promise: hasBegun, resolve: begin } = Promise.withResolvers<void>();
+    // Not before certificates come: a worker that starts among faults of a start may not live long enough to be measured.
+    const disturbing = hasBegun.then(() => faults.run(ending.signal));
     // It is thrown where it is waited for.
     disturbing.catch(() => undefined);
-    const { requests, deliveries, workers, seconds } = await load(local, options, random);
+    const { requests, deliveries, workers, seconds } = await load(local, options, random, begin);
     const loaded = performance.now();
     const memory = memoryTrend(readHeapRecord(heapRecord).filter(({ processId }) => workers.has(processId)));
     ending.abort();
+    begin();
     await disturbing;
     const settlingSeconds = (): number => Math.round((performance.now() - loaded) / 1000);
     await settle(local, requests, deliveries, patience, (issued) =>
@@ -254,8 +257,13 @@ export function soak(options: SoakOptions): Promise<DrillResult<SoakFigures>> {
 
 const rounded = (slope: number | null): number | null => (slope === null ? null : Math.round(slope));
 
-/** The load, until its time is over. */
-async function load(local: EmbeddedDrillCloud, { minutes, rate, onProgress }: SoakOptions, random: SeededRandom) {
+/** The load, until its time is over. @param onIssued hears, again and again, that certificates come */
+async function load(
+  local: EmbeddedDrillCloud,
+  { minutes, rate, onProgress }: SoakOptions,
+  random: SeededRandom,
+  onIssued: () => void,
+) {
   const deliveries = await Deliveries.start(local);
   const workers = new Set<number>();
   const requests: FleetRequest[] = [];
@@ -271,6 +279,7 @@ async function load(local: EmbeddedDrillCloud, { minutes, rate, onProgress }: So
     await sendAll(local, [order.pick(requests)]);
     for (const pid of local.cloud.functions['issue']?.pids() ?? []) workers.add(pid);
     await deliveries.read(requests.slice(-5 * rate));
+    if (deliveries.requests > rate) onIssued();
     onProgress(`${second} s: ${requests.length} requests, ${deliveries.requests} with a certificate`);
     await delay(Math.max(0, (second + 1) * 1000 - (performance.now() - start)));
   }

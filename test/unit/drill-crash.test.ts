@@ -47,7 +47,7 @@ it('lists a step without a kill once, under what was missed', () => {
 });
 
 it('demands a kill at every boundary of a run that is large enough for it alone', () => {
-  expect(killPlan('embedded', 500)).toMatchObject({ share: 1, eachSignature: 6, limit: Infinity, mustHitAll: true });
+  expect(killPlan('embedded', 500)).toMatchObject({ share: 1, eachSignature: 15, limit: Infinity, mustHitAll: true });
   expect(killPlan('embedded', 399)).toMatchObject({ mustHitAll: false, limit: 120 });
   expect(killPlan('localstack', 100)).toMatchObject({ eachSignature: 3, mustHitAll: true });
   expect(killPlan('localstack', 20)).toMatchObject({ eachSignature: 1, mustHitAll: false });
