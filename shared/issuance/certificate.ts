@@ -1,5 +1,5 @@
 import { constants, createHash, type KeyObject, verify } from 'node:crypto';
-import { bitString, sequence } from '../asn1/index.ts';
+import { bitString, DerReader, sequence, tags } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
 import { algorithmIdentifier, type SignatureScheme } from '../signer/index.ts';
 
@@ -37,6 +37,25 @@ function verificationKey(scheme: SignatureScheme, key: KeyObject) {
   return scheme.algorithm === 'rsa-pss'
     ? { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
     : key;
+}
+
+/** A Certificate (RFC 5280 section 4.1) taken apart; each part is its whole DER element. */
+export interface CertificateParts {
+  readonly der: Uint8Array;
+  readonly tbsCertificate: Uint8Array;
+  readonly signatureAlgorithm: Uint8Array;
+}
+
+/** @throws DerError for anything but the strict DER of a Certificate */
+export function readCertificateParts(der: Uint8Array): CertificateParts {
+  const outer = DerReader.ofContents(der);
+  const fields = outer.readSequence();
+  outer.expectEnd('Certificate');
+  const tbsCertificate = fields.readElement(tags.sequence);
+  const signatureAlgorithm = fields.readElement(tags.sequence);
+  fields.readOctetAlignedBitString();
+  fields.expectEnd('Certificate');
+  return { der, tbsCertificate, signatureAlgorithm };
 }
 
 /** Textual encoding of a certificate (RFC 7468 section 5), ending in a newline. */

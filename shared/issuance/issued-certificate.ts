@@ -1,4 +1,4 @@
-import { DerReader } from '../asn1/index.ts';
+import { readCertificateParts } from './certificate.ts';
 import type { RenewableCertificate } from './renewal.ts';
 import { readTbsCertificate } from './tbs-reader.ts';
 
@@ -8,9 +8,7 @@ import { readTbsCertificate } from './tbs-reader.ts';
  * @throws DerError for what is no certificate
  */
 export function readIssuedCertificate(der: Uint8Array): RenewableCertificate {
-  const outer = DerReader.ofContents(der);
-  const tbs = outer.readSequence().readElement();
-  outer.expectEnd('Certificate');
-  const { serialNumber, notBefore, notAfter, subjectPublicKeyInfo } = readTbsCertificate(tbs);
+  const { tbsCertificate } = readCertificateParts(der);
+  const { serialNumber, notBefore, notAfter, subjectPublicKeyInfo } = readTbsCertificate(tbsCertificate);
   return { serialNumber: Buffer.from(serialNumber).toString('hex'), notBefore, notAfter, subjectPublicKeyInfo };
 }

@@ -1,5 +1,5 @@
 import { constructedTag, DerReader, primitiveTag, sequence, tags } from '../asn1/index.ts';
-import { crlShardOf } from '../ledger/index.ts';
+import { type AbandonedSerial, crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier } from '../signer/index.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { hasSpiffeScheme, isHostName, isMailbox, isUri, isWildcardName } from './name-forms.ts';
@@ -44,6 +44,11 @@ export interface ProfileSubject extends IssuerSubject {
 
 export interface RequestSubject extends ProfileSubject {
   readonly variables: TbsVariables;
+}
+
+/** What a row says of the certificate that it holds, or that its intent is of; what it does not say is not the same. */
+export interface RowSubject extends IssuerSubject {
+  readonly row: Partial<Pick<AbandonedSerial, 'serialNumber' | 'crlShard'>> & { readonly notAfter?: number };
 }
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
@@ -334,3 +339,25 @@ export const requestRules: readonly Rule<RequestSubject>[] = [
       same(tbs.subject, subjectOf(names)) && same(extension(tbs, '2.5.29.17'), subjectAltNameOf(names)),
   },
 ];
+
+/** A certificate is found, counted and revoked by what its row says of it. */
+export const rowRules: readonly Rule<RowSubject>[] = [
+  {
+    name: 'serial-number-of-its-row',
+    source: 'RFC 5280 section 5.3: it is revoked by it',
+    holds: ({ tbs, row }) => serialNumberOf(tbs) === row.serialNumber,
+  },
+  {
+    name: 'not-after-of-its-row',
+    source: 'renewals and the index byExpiry go by the row',
+    holds: ({ tbs, row }) => tbs.notAfter === row.notAfter,
+  },
+  {
+    name: 'crl-shard-of-its-row',
+    source:
+      'RFC 5280 section 4.2.1.13: a revocation is written where the row says, and looked for where the certificate says',
+    holds: ({ tbs, row, issuer }) => crlShardOf(serialNumberOf(tbs), issuer.crlShardCount) === row.crlShard,
+  },
+];
+
+const serialNumberOf = ({ serialNumber }: TbsCertificate): string => Buffer.from(serialNumber).toString('hex');

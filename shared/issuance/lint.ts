@@ -1,7 +1,7 @@
 import { DerError } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
 import { crlShardOf, type RecordableTbs, type RecordedIntent } from '../ledger/index.ts';
-import { certificateRules, issuerRules, profileRules, type Rule, requestRules } from './lint-rules.ts';
+import { certificateRules, issuerRules, profileRules, type Rule, requestRules, rowRules } from './lint-rules.ts';
 import type { Profile } from './profile.ts';
 import type { TbsIssuer, TbsVariables } from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
@@ -60,19 +60,19 @@ type RecordedFault = 'issuer-replaced' | 'lint-failed';
  * Why a TBS that was recorded earlier is not to be signed: whoever recorded it linted it, but whoever can write to the
  * table can write another into its row. `issuer-replaced` where nothing need have been written: the issuer's key or
  * certificate is another one by now.
+ * @param tbs the intent's, as `readRecorded` gives it
  * @param profile as it is deployed; its rules are held only to what was made under it
  */
 export function faultOfRecorded(
+  tbs: TbsCertificate,
   intent: RecordedIntent,
   issuer: TbsIssuer,
   profile: Profile,
 ): RecordedFault | undefined {
-  const tbs = readRecorded(intent);
-  if (tbs === undefined) return 'lint-failed';
   if (brokenOf(issuerRules, { tbs, issuer }).length > 0) return 'issuer-replaced';
   const madeUnder = profile.hash === intent.profileHash ? profile : undefined;
-  const isLinted = lintAgain(intent.tbsCertificate, issuer, madeUnder).length === 0;
-  return isLinted && isOfItsRow(tbs, intent, issuer) ? undefined : 'lint-failed';
+  const broken = [...brokenToday(tbs, issuer, madeUnder), ...brokenOf(rowRules, { tbs, issuer, row: intent })];
+  return broken.length === 0 && issuer.issuerId === intent.issuerId ? undefined : 'lint-failed';
 }
 
 /** Undefined for what is no TBSCertificate. */
@@ -85,32 +85,26 @@ export function readRecorded({ tbsCertificate }: RecordedIntent): TbsCertificate
   }
 }
 
-/** A certificate is found, counted and revoked by what its row says of it. */
-function isOfItsRow(tbs: TbsCertificate, intent: RecordedIntent, issuer: TbsIssuer): boolean {
-  const serialNumber = Buffer.from(tbs.serialNumber).toString('hex');
-  return (
-    serialNumber === intent.serialNumber &&
-    tbs.notAfter === intent.notAfter &&
-    crlShardOf(serialNumber, issuer.crlShardCount) === intent.crlShard &&
-    issuer.issuerId === intent.issuerId
-  );
-}
-
 /**
  * The rules that a TBS which was recorded earlier breaks today.
  * @param profile the one that it was made under; undefined where that is not deployed any more, and nobody can say
  */
-export function lintAgain(
+export const lintAgain = (
   tbsCertificate: Uint8Array,
   issuer: TbsIssuer,
   profile: Profile | undefined,
-): readonly BrokenRule[] {
-  return brokenRules(tbsCertificate, (tbs) => [
-    ...brokenOf(certificateRules, { tbs }),
-    ...brokenOf(issuerRules, { tbs, issuer }),
-    ...(profile === undefined ? [] : brokenOf(profileRules, { tbs, issuer, profile })),
-  ]);
-}
+): readonly BrokenRule[] => brokenRules(tbsCertificate, (tbs) => brokenToday(tbs, issuer, profile));
+
+/** As `lintAgain`, of one that was read. */
+export const brokenToday = (
+  tbs: TbsCertificate,
+  issuer: TbsIssuer,
+  profile: Profile | undefined,
+): readonly BrokenRule[] => [
+  ...brokenOf(certificateRules, { tbs }),
+  ...brokenOf(issuerRules, { tbs, issuer }),
+  ...(profile === undefined ? [] : brokenOf(profileRules, { tbs, issuer, profile })),
+];
 
 function brokenRules(
   tbsCertificate: Uint8Array,

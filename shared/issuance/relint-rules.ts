@@ -1,39 +1,18 @@
 import { X509Certificate } from 'node:crypto';
-import { DerReader, tags } from '../asn1/index.ts';
 import { type ErrorCode, MintmarkError } from '../errors.ts';
-import { crlShardOf, type IssuanceRecord } from '../ledger/index.ts';
+import type { CertificateParts } from './certificate.ts';
 import { refuseIssuersKey } from './key-checks/issuer-key.ts';
 import type { BrokenRule } from './lint.ts';
 import type { IssuerSubject, Rule } from './lint-rules.ts';
 import { checkPublicKey, type KeyPolicy, readPublicKey } from './public-key.ts';
 import type { TbsIssuer } from './tbs.ts';
 
-/** A Certificate (RFC 5280 section 4.1) taken apart; each part is its whole DER element. */
-export interface CertificateParts {
-  readonly der: Uint8Array;
-  readonly tbsCertificate: Uint8Array;
-  readonly signatureAlgorithm: Uint8Array;
-}
-
-/** @throws DerError for anything but the strict DER of a Certificate */
-export function readCertificateParts(der: Uint8Array): CertificateParts {
-  const outer = DerReader.ofContents(der);
-  const fields = outer.readSequence();
-  outer.expectEnd('Certificate');
-  const tbsCertificate = fields.readElement(tags.sequence);
-  const signatureAlgorithm = fields.readElement(tags.sequence);
-  fields.readOctetAlignedBitString();
-  fields.expectEnd('Certificate');
-  return { der, tbsCertificate, signatureAlgorithm };
-}
-
-/** A certificate that was issued, and the row that holds it. */
+/** A certificate that was issued. */
 export interface IssuedSubject extends IssuerSubject {
   readonly certificate: CertificateParts;
-  readonly record: IssuanceRecord;
 }
 
-/** What is held to whoever signed it and to its row, which there is neither of before a certificate is signed. */
+/** What is held to whoever signed it, whom there is none of before a certificate is signed. */
 export const issuedRules: readonly Rule<IssuedSubject>[] = [
   {
     name: 'signature-of-the-issuer',
@@ -45,25 +24,7 @@ export const issuedRules: readonly Rule<IssuedSubject>[] = [
     source: 'RFC 5280 section 4.1.1.2',
     holds: ({ certificate: { signatureAlgorithm }, tbs }) => Buffer.compare(signatureAlgorithm, tbs.signature) === 0,
   },
-  {
-    name: 'serial-number-of-its-row',
-    source: 'RFC 5280 section 5.3: it is revoked by it',
-    holds: ({ tbs, record }) => serialNumberOf(tbs) === record.serialNumber,
-  },
-  {
-    name: 'not-after-of-its-row',
-    source: 'renewals and the index byExpiry go by the row',
-    holds: ({ tbs, record }) => tbs.notAfter === record.notAfter,
-  },
-  {
-    name: 'crl-shard-of-its-row',
-    source:
-      'RFC 5280 section 4.2.1.13: a revocation is written where the row says, and looked for where the certificate says',
-    holds: ({ tbs, record, issuer }) => crlShardOf(serialNumberOf(tbs), issuer.crlShardCount) === record.crlShard,
-  },
 ];
-
-const serialNumberOf = ({ serialNumber }: IssuedSubject['tbs']): string => Buffer.from(serialNumber).toString('hex');
 
 /** By OpenSSL's own reading of the certificate, and not by ours alone. */
 function isSignedBy(der: Uint8Array, issuer: TbsIssuer): boolean {

@@ -8,11 +8,13 @@ import {
   maximumCrlShards,
 } from '../ledger/index.ts';
 import { parseScheme, schemeOf } from '../signer/index.ts';
+import { type CertificateParts, readCertificateParts } from './certificate.ts';
 import { readIssuerCertificate } from './issuer-certificate.ts';
 import { spkiSha256Of } from './key-standing.ts';
-import { type BrokenRule, brokenOf, lintAgain, notDer } from './lint.ts';
+import { type BrokenRule, brokenOf, brokenToday, notDer } from './lint.ts';
+import { rowRules } from './lint-rules.ts';
 import type { Profile } from './profile.ts';
-import { brokenKeyRules, type CertificateParts, issuedRules, readCertificateParts } from './relint-rules.ts';
+import { brokenKeyRules, issuedRules } from './relint-rules.ts';
 import type { TbsIssuer } from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
 
@@ -120,8 +122,9 @@ function brokenBy({ record, issuer, profile, read }: Subject, compromised: Reado
   if (!('tbs' in read)) return [read];
   const { parts, tbs, spkiSha256 } = read;
   return [
-    ...lintAgain(parts.tbsCertificate, issuer, profile),
-    ...brokenOf(issuedRules, { tbs, issuer, certificate: parts, record }),
+    ...brokenToday(tbs, issuer, profile),
+    ...brokenOf(issuedRules, { tbs, issuer, certificate: parts }),
+    ...brokenOf(rowRules, { tbs, issuer, row: record }),
     ...brokenKeyRules(tbs.subjectPublicKeyInfo, issuer, profile?.keys, compromised.has(spkiSha256)),
   ];
 }

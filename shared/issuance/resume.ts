@@ -57,7 +57,7 @@ export async function resume(
     return { next: 'abandon', reason: 'quota-exceeded' };
   }
   const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
-  const fault = faultOfRecorded(intent, issuer.tbsIssuer, profile);
+  const fault = faultOfRecorded(tbs, intent, issuer.tbsIssuer, profile);
   return fault === undefined ? { next: 'sign', issuer } : { next: 'abandon', reason: fault };
 }
 
