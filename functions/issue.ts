@@ -89,11 +89,11 @@ const dynamoDB = makeDynamoDBClient();
 const kms = makeKMSClient();
 const sns = makeSNSClient();
 const cloudWatch = makeCloudWatchClient();
-const retryLater = new RetryLater(
-  makeSQSClient(),
-  configuration.RETRY_BASE_SECONDS,
-  () => randomInt(2 ** 32) / 2 ** 32,
-);
+const retryLater = new RetryLater(makeSQSClient(), {
+  baseSeconds: configuration.RETRY_BASE_SECONDS,
+  random: () => randomInt(2 ** 32) / 2 ** 32,
+  now: Date.now,
+});
 const gatekeeper = new Gatekeeper({
   breakers: new Breakers(dynamoDB, configuration.ISSUERS_TABLE),
   pausedSeconds: configuration.PAUSED_SECONDS,
@@ -172,7 +172,7 @@ export async function handler(event: SQSEvent, context: Context): Promise<SQSBat
 const postpone = (records: readonly DeliveredMessage[]): Promise<void> =>
   retryLater.postpone(records, (error) => logger.warn('A message waits for its full visibility timeout.', error));
 
-/** Of a message that the breaker turned away; the others wait longer with each delivery. */
+/** Of a message that the breaker turned away; the others wait the longer the more they have been tried. */
 const waitOfPaused = (outcome: Outcome | undefined): DeliveredMessage['wait'] =>
   outcome?.kind === 'retry' && outcome.error instanceof SignerPausedError ? outcome.error.wait : undefined;
 

@@ -26,16 +26,21 @@ export interface Fault {
     /** The generator's state, any 64 bits; each draw moves it on. */
     readonly state: bigint;
   };
+  /** The id of a process that it does not befall. */
+  readonly spared?: number | undefined;
 }
 
 const million = 1_000_000;
 
 /** Replaces the faults file in one step, so that no call sees half of it. No faults: an empty file. */
 export function writeFaults(path: string, faults: readonly Fault[]): void {
-  const lines = faults.map(({ fault, count, milliseconds, chance }) => {
+  const lines = faults.map(({ fault, count, milliseconds, chance, spared }) => {
     if (!Number.isInteger(count) || count < -1) throw new RangeError(`Not a count of faults: ${count}`);
     const words: (string | number | bigint)[] = [fault, count, milliseconds ?? 0];
-    if (chance !== undefined) words.push(Math.round(chance.probability * million), chance.state);
+    if (chance !== undefined || spared !== undefined) {
+      const { probability, state } = chance ?? { probability: 1, state: 0n };
+      words.push(Math.round(probability * million), state, spared ?? 0);
+    }
     return `${words.join(' ')}\n`;
   });
   const written = `${path}.${process.pid}`;
@@ -49,9 +54,13 @@ export function readFaults(path: string): Fault[] {
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => {
-      const [fault, count, milliseconds, partsPerMillion, state] = line.split(' ');
+      const [fault, count, milliseconds, partsPerMillion, state, spared] = line.split(' ');
       const common = { fault: fault as FaultName, count: Number(count), milliseconds: Number(milliseconds) };
       if (partsPerMillion === undefined || state === undefined) return common;
-      return { ...common, chance: { probability: Number(partsPerMillion) / million, state: BigInt(state) } };
+      return {
+        ...common,
+        chance: { probability: Number(partsPerMillion) / million, state: BigInt(state) },
+        ...(Number(spared) > 0 ? { spared: Number(spared) } : {}),
+      };
     });
 }

@@ -140,16 +140,17 @@ static enum consumed consume(const char *name, long *milliseconds) {
     long wait = 0;
     unsigned long parts_per_million = 0;
     unsigned long long state = 0;
+    long spared = 0;
     if (*line == '\0') continue;
-    int words = sscanf(line, "%31s %ld %ld %lu %llu", fault, &count, &wait, &parts_per_million, &state);
-    if (words < 2 || words == 4 || !is_known(fault) || count < -1 || wait < 0) {
-      complain("not a line of a faults file (FAULT COUNT [MILLISECONDS [PARTS_PER_MILLION STATE]])", line);
+    int words = sscanf(line, "%31s %ld %ld %lu %llu %ld", fault, &count, &wait, &parts_per_million, &state, &spared);
+    if (words < 2 || words == 4 || !is_known(fault) || count < -1 || wait < 0 || spared < 0) {
+      complain("not a line of a faults file (FAULT COUNT [MILLISECONDS [PARTS_PER_MILLION STATE [SPARED]]])", line);
       close(descriptor);
       return FAULT_UNREADABLE;
     }
-    if (result == FAULT_ABSENT && count != 0 && strcmp(fault, name) == 0) {
+    if (result == FAULT_ABSENT && count != 0 && strcmp(fault, name) == 0 && spared != (long)getpid()) {
       int falls = 1;
-      if (words == 5) {
+      if (words >= 5) {
         falls = split_mix_64(&state) % 1000000 < parts_per_million;
         changed = 1;
       }
@@ -162,8 +163,8 @@ static enum consumed consume(const char *name, long *milliseconds) {
         }
       }
     }
-    int written = words == 5 ? snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld %lu %llu\n", fault,
-                                        count, wait, parts_per_million, state)
+    int written = words >= 5 ? snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld %lu %llu %ld\n",
+                                        fault, count, wait, parts_per_million, state, spared)
                              : snprintf(after + after_length, sizeof after - after_length, "%s %ld %ld\n", fault,
                                         count, wait);
     if (written < 0 || (size_t)written >= sizeof after - after_length) {

@@ -6,13 +6,26 @@ export interface DeliveredMessage {
   readonly messageId: string;
   readonly receiptHandle: string;
   readonly eventSourceARN: string;
-  readonly attributes: { readonly ApproximateReceiveCount: string };
-  /** How long it is to stay away; without it, longer with each delivery. */
+  readonly attributes: {
+    readonly ApproximateReceiveCount: string;
+    /** Milliseconds since the epoch. */
+    readonly ApproximateFirstReceiveTimestamp: string;
+  };
+  /** How long it is to stay away; without it, the longer the more it has been tried. */
   readonly wait?: Wait | undefined;
 }
 
 /** ChangeMessageVisibilityBatch takes at most this many entries (Amazon SQS API reference). */
 const maximumEntries = 10;
+
+export interface RetryLaterOptions {
+  /** What a message waits after its first delivery. */
+  readonly baseSeconds: number;
+  /** From 0 to 1, 1 excluded. */
+  readonly random: () => number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}
 
 /**
  * Makes messages that are to be tried again visible after a while of their own, instead of after the queue's visibility
@@ -20,15 +33,12 @@ const maximumEntries = 10;
  */
 export class RetryLater {
   readonly #client: SQSClient;
-  readonly #baseSeconds: number;
-  readonly #random: () => number;
+  readonly #options: RetryLaterOptions;
   readonly #queueUrls = new Map<string, string>();
 
-  /** @param random from 0 to 1, 1 excluded */
-  constructor(client: SQSClient, baseSeconds: number, random: () => number) {
+  constructor(client: SQSClient, options: RetryLaterOptions) {
     this.#client = client;
-    this.#baseSeconds = baseSeconds;
-    this.#random = random;
+    this.#options = options;
   }
 
   /**
@@ -67,8 +77,11 @@ export class RetryLater {
   }
 
   #delaySeconds({ attributes, wait }: DeliveredMessage): number {
-    if (wait !== undefined) return waitSeconds(wait, this.#random());
-    return retryDelaySeconds(Number(attributes.ApproximateReceiveCount), this.#baseSeconds, this.#random());
+    const { baseSeconds, random, now } = this.#options;
+    if (wait !== undefined) return waitSeconds(wait, random());
+    const receiveCount = Number(attributes.ApproximateReceiveCount);
+    const seconds = (now() - Number(attributes.ApproximateFirstReceiveTimestamp)) / 1000;
+    return retryDelaySeconds({ receiveCount, seconds }, baseSeconds, random());
   }
 
   /** arn:partition:sqs:region:account:name */

@@ -368,6 +368,21 @@ describe('the PKCS#11 shim', () => {
     }
   });
 
+  it('spares a process, and befalls the others', async () => {
+    const signer = await open('p256');
+    const signed = async (spared: number) => {
+      setFaults({ fault: 'busy', count: 1, spared });
+      const [result] = await signer.sign([digest(1)], soon());
+      return { isSigned: result !== undefined && 'signature' in result, left: readFaults(faultsPath)[0] };
+    };
+    try {
+      expect(await signed(process.pid)).toMatchObject({ isSigned: true, left: { count: 1, spared: process.pid } });
+      expect(await signed(process.ppid)).toMatchObject({ isSigned: false, left: { count: 0, spared: process.ppid } });
+    } finally {
+      await signer.close();
+    }
+  });
+
   it('fails every call when its faults cannot be understood', async () => {
     const signer = await open('p256');
     setFaults({ fault: 'buzy' as 'busy', count: 1 });

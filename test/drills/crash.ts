@@ -48,10 +48,7 @@ export interface KillPlan {
 /** From so many requests on a drill must have killed at every boundary: on LocalStack there are two, of the signature. */
 const requestsForEveryBoundary = { embedded: 400, localstack: 100 } as const;
 
-/**
- * With fewer requests there are fewer kills: all would meet the same few messages, and one that was delivered twenty times
- * waits a quarter of an hour after its next error. Pure.
- */
+/** With fewer requests there are fewer kills: all would meet the same few messages. Pure. */
 export function killPlan(cloud: keyof typeof requestsForEveryBoundary, requests: number): KillPlan {
   const mustHitAll = requests >= requestsForEveryBoundary[cloud];
   return {

@@ -23,10 +23,7 @@ export async function messagesIn(local: LocalCloud, logicalId: string): Promise<
   );
 }
 
-/**
- * Milliseconds: no message is postponed for longer (shared/queue/retry-delay.ts), and it may wait for its worker. A message
- * that was delivered often, because its workers were killed, comes near that with its first error.
- */
+/** Milliseconds: no message is postponed for longer (shared/queue/retry-delay.ts), and it may wait for its worker. */
 const longestPostponement = 960_000;
 
 /**

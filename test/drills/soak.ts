@@ -291,8 +291,6 @@ interface Happening extends Dealt {
   readonly ask: () => void | Promise<void>;
   /** Whether only a process that starts meets it. */
   readonly isOfStart?: boolean;
-  /** Whether it may make a process that has long started initialise the PKCS#11 library anew. */
-  readonly isOfSigner?: boolean;
 }
 
 type SignerFault = Asked & { readonly fault: Fault };
@@ -347,20 +345,9 @@ class Faults {
   async #next(): Promise<void> {
     const { happened, random } = this.#options;
     if (this.#left.length === 0) this.#left = dealt(this.#all(), happened, random);
-    // A worker that initialised anew in between would meet the hang, and end by it: the spared one, perhaps.
-    const isHangPending = this.#isHangPending();
-    const index = this.#left.findIndex(({ isOfSigner }) => !(isHangPending && isOfSigner === true));
-    const [happening] = index < 0 ? [] : this.#left.splice(index, 1);
+    const happening = this.#left.shift();
     await happening?.ask();
     if (happening?.isOfStart === true) this.#kills.ask();
-  }
-
-  #isHangPending(): boolean {
-    const { local } = this.#options;
-    return (
-      this.#signerFaults.some(({ fault }) => fault === hanging) &&
-      readFaults(local.shim.faults).some(({ fault, count }) => fault === hanging.fault && (count ?? 0) > 0)
-    );
   }
 
   #all(): Happening[] {
@@ -374,9 +361,13 @@ class Faults {
       ...signerFaults.map((fault) => ({
         kind: nameOfSigner(fault),
         ask: () => this.#sign({ ...fault, count: count() }),
-        isOfSigner: true,
       })),
-      { kind: nameOfSigner(hanging), ask: () => this.#sign(hanging), isOfStart: true },
+      {
+        kind: nameOfSigner(hanging),
+        // Who meets it ends by it; and one that has lost its session starts the library anew, too.
+        ask: () => this.#sign({ ...hanging, spared: this.#kills.spared }),
+        isOfStart: true,
+      },
       ...stubFaults.map((fault) => ({
         kind: nameOfStub(fault),
         ask: () => this.#tellStub({ ...fault, count: count() }),
@@ -400,7 +391,12 @@ class Faults {
     const pending = readFaults(local.shim.faults);
     const left = (kind: string) => pending.find((fault) => nameOfSigner(fault) === kind)?.count ?? 0;
     for (const [kind, times] of timesMet(this.#signerFaults, left)) note(kind, times);
-    const asked = next && { kind: nameOfSigner(next), count: next.count, isOfStart: next === hanging, fault: next };
+    const asked = next && {
+      kind: nameOfSigner(next),
+      count: next.count,
+      isOfStart: next.fault === hanging.fault,
+      fault: next,
+    };
     this.#signerFaults = asked === undefined ? [] : pendingWith(asked, this.#signerFaults, left);
     writeFaults(
       local.shim.faults,

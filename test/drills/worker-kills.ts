@@ -20,6 +20,13 @@ export class WorkerKills {
     this.#options = options;
   }
 
+  /** The one that is not killed; undefined where none is up. */
+  get spared(): number | undefined {
+    const up = this.#options.pids();
+    if (this.#spared === undefined || !up.includes(this.#spared)) this.#spared = up[0];
+    return this.#spared;
+  }
+
   /** One is to be killed, at the next look that finds one. */
   ask(): void {
     this.#isDue = true;
@@ -28,9 +35,8 @@ export class WorkerKills {
   /** @returns whether one was killed now */
   look(): boolean {
     const { pids, kill, random } = this.#options;
-    const up = pids();
-    if (this.#spared === undefined || !up.includes(this.#spared)) this.#spared = up[0];
-    const others = up.filter((pid) => pid !== this.#spared);
+    const { spared } = this;
+    const others = pids().filter((pid) => pid !== spared);
     if (!this.#isDue || others.length === 0) return false;
     kill(random.pick(others));
     this.#isDue = false;

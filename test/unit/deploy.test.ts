@@ -638,7 +638,7 @@ describe('deploy/alarms.yml', () => {
         TreatMissingData: 'notBreaching',
       });
     }
-    const longest = retryDelaySeconds(1000, 1_000, 1 - Number.EPSILON);
+    const longest = retryDelaySeconds({ receiveCount: 1000, seconds: 100_000 }, 1_000, 1 - Number.EPSILON);
     const { requestAlarmPeriodSeconds: period, requestAlarmPeriods: periods } = declared;
     expect(period).toBe(60);
     expect(Number(period) * Number(periods)).toBeGreaterThanOrEqual(longest + 60);

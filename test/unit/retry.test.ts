@@ -5,6 +5,9 @@ import { type DeliveredMessage, RetryLater } from '../../shared/queue/retry-late
 
 const almostOne = 1 - 2 ** -32;
 
+/** Tried so often, and for long enough to wait as long as that has it. */
+const tried = (receiveCount: number) => ({ receiveCount, seconds: 14_400 });
+
 describe('retryDelaySeconds', () => {
   it.each([
     [1, 1, 2],
@@ -16,18 +19,45 @@ describe('retryDelaySeconds', () => {
     [100, 450, 900],
     [1_000_000, 450, 900],
   ])('after delivery %i is from %i to %i seconds, with a base of 2', (receiveCount, least, most) => {
-    expect(retryDelaySeconds(receiveCount, 2, 0)).toBe(least);
-    expect(retryDelaySeconds(receiveCount, 2, almostOne)).toBe(most);
-    const middle = retryDelaySeconds(receiveCount, 2, 0.5);
+    expect(retryDelaySeconds(tried(receiveCount), 2, 0)).toBe(least);
+    expect(retryDelaySeconds(tried(receiveCount), 2, almostOne)).toBe(most);
+    const middle = retryDelaySeconds(tried(receiveCount), 2, 0.5);
     expect(middle).toBeGreaterThanOrEqual(least);
     expect(middle).toBeLessThanOrEqual(most);
+  });
+
+  it.each([
+    [0, 1, 2],
+    [-3, 1, 2],
+    [3, 2, 3],
+    [60, 30, 60],
+    [100, 50, 100],
+    [899, 450, 899],
+    [10_000, 450, 900],
+  ])('first delivered %i seconds ago, however often since, is from %i to %i seconds', (seconds, least, most) => {
+    expect(retryDelaySeconds({ receiveCount: 100, seconds }, 2, 0)).toBe(least);
+    expect(retryDelaySeconds({ receiveCount: 100, seconds }, 2, almostOne)).toBe(most);
+  });
+
+  it('grows with the tries until it is the longest, where each try is at the end of its wait', () => {
+    for (const random of [0, 0.5, almostOne]) {
+      const waits: number[] = [];
+      let seconds = 0;
+      for (let receiveCount = 1; receiveCount <= 20; receiveCount++) {
+        const wait = retryDelaySeconds({ receiveCount, seconds }, 5, random);
+        waits.push(wait);
+        seconds += wait;
+      }
+      expect(waits).toEqual(waits.toSorted((one, other) => one - other));
+      expect(waits.at(-1)).toBe(Math.round(450 + 450 * random));
+    }
   });
 
   it('is whole seconds and at least one, whatever the base', () => {
     for (const base of [1, 3, 7, 60, 1_209_600]) {
       for (let count = 1; count < 30; count++) {
         for (const random of [0, 0.123, 0.5, almostOne]) {
-          const delay = retryDelaySeconds(count, base, random);
+          const delay = retryDelaySeconds(tried(count), base, random);
           expect(Number.isInteger(delay) && delay >= 1 && delay <= 900, `${count} ${base} ${random}: ${delay}`).toBe(
             true,
           );
@@ -47,11 +77,16 @@ describe('waitSeconds', () => {
 
 describe('RetryLater', () => {
   const arn = (name: string): string => `arn:aws:sqs:eu-west-1:111122223333:${name}`;
-  const message = (id: number, queue = 'requests', receives = 1): DeliveredMessage => ({
+  const now = 1_800_000_000_000;
+  /** @param age seconds since its first delivery */
+  const message = (id: number, queue = 'requests', receives = 1, age = 14_400): DeliveredMessage => ({
     messageId: `message-${id}`,
     receiptHandle: `handle-${id}`,
     eventSourceARN: arn(queue),
-    attributes: { ApproximateReceiveCount: String(receives) },
+    attributes: {
+      ApproximateReceiveCount: String(receives),
+      ApproximateFirstReceiveTimestamp: String(now - age * 1000),
+    },
   });
 
   /** A queue service that answers visibility changes as told. */
@@ -70,7 +105,11 @@ describe('RetryLater', () => {
       return answer(command);
     };
     const errors: string[] = [];
-    const retryLater = new RetryLater({ send } as unknown as SQSClient, 2, () => 0);
+    const retryLater = new RetryLater({ send } as unknown as SQSClient, {
+      baseSeconds: 2,
+      random: () => 0,
+      now: () => now,
+    });
     return {
       changes,
       urlsAsked,
@@ -103,6 +142,12 @@ describe('RetryLater', () => {
     await postpone([message(1)]);
     expect(urlsAsked).toHaveLength(2);
     expect(errors).toEqual([]);
+  });
+
+  it('postpones none for longer than it has been tried for', async () => {
+    const { changes, postpone } = queuesThat();
+    await postpone([message(1, 'requests', 20, 1), message(2, 'requests', 20, 30), message(3, 'requests', 20)]);
+    expect(changes[0]?.Entries?.map(({ VisibilityTimeout }) => VisibilityTimeout)).toEqual([1, 15, 450]);
   });
 
   it('keeps a message away for as long as it is told to, however often it was delivered', async () => {
