@@ -56,6 +56,8 @@ const forms = /** @type {Record<string, [Form, string]>} */ ({
   retryBaseSeconds: count,
   pausedSeconds: count,
   checkSignerSeconds: count,
+  // shared/configuration.ts
+  pkcs11Sessions: [/^([1-9]|1[0-2])$/, '1 to 12'],
   issueConcurrency: count,
   issueReservedConcurrency: count,
   logRetentionDays: [{ test: (value) => retentionDays.split(' ').includes(value) }, `one of ${retentionDays}`],

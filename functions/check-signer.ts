@@ -46,6 +46,7 @@ const openSigner = canarySignerOpener({
   stage,
   workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
   now: Date.now,
+  random: Math.random,
 });
 const sqs = makeSQSClient();
 const cloudWatch = makeCloudWatchClient();

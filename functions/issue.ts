@@ -10,7 +10,7 @@ import {
   makeSQSClient,
 } from '../shared/aws.ts';
 import { Breakers, Gatekeeper, SignerPausedError } from '../shared/breaker/index.ts';
-import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
+import { pkcs11Sessions, readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import { errorKinds, MintmarkError } from '../shared/errors.ts';
 import { senderOf } from '../shared/failures/index.ts';
 import {
@@ -28,6 +28,7 @@ import {
   openIssuerSigner,
   type QueuedRequest,
   readProfiles,
+  recoveredLine,
   signatureLine,
   tellCloudWatch,
   tellLimit,
@@ -72,6 +73,7 @@ const { configuration, profiles } = readAll({
         FAILURES_TABLE: text,
         CERTIFICATES_TOPIC_ARN: text,
         PKCS11_LIBRARY: text,
+        PKCS11_SESSIONS: pkcs11Sessions,
         STAGE: text,
         AWS_REGION: text,
         SIGN_BEFORE_SECONDS: seconds,
@@ -91,7 +93,7 @@ const sns = makeSNSClient();
 const cloudWatch = makeCloudWatchClient();
 const retryLater = new RetryLater(makeSQSClient(), {
   baseSeconds: configuration.RETRY_BASE_SECONDS,
-  random: () => randomInt(2 ** 32) / 2 ** 32,
+  random: Math.random,
   now: Date.now,
 });
 const gatekeeper = new Gatekeeper({
@@ -132,10 +134,20 @@ const reserveAfterSigning = 12_000;
 
 /** At cold start, and when an issuer's row has changed. */
 function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number, login: Login): Promise<Signer> {
-  const { AWS_REGION: region, STAGE: stage, PKCS11_LIBRARY: library } = configuration;
-  const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
+  const { AWS_REGION: region, STAGE: stage, PKCS11_LIBRARY: library, PKCS11_SESSIONS: sessions } = configuration;
   return openIssuerSigner(
-    { kms, region, stage, library, workerUrl, now: Date.now, onSigned: authority.onSigned },
+    {
+      kms,
+      region,
+      stage,
+      library,
+      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+      sessions,
+      now: Date.now,
+      random: Math.random,
+      onSigned: authority.onSigned,
+      onRecovered: (issuerId) => void process.stdout.write(`${recoveredLine('issue', stage, issuerId, Date.now())}\n`),
+    },
     issuer,
     certificate,
     deadline,

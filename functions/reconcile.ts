@@ -4,7 +4,7 @@ import type { Context } from 'aws-lambda';
 import * as z from 'zod';
 import { makeCloudWatchClient, makeDynamoDBClient, makeKMSClient, makeSNSClient } from '../shared/aws.ts';
 import { Breakers, Gatekeeper } from '../shared/breaker/index.ts';
-import { readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
+import { pkcs11Sessions, readAll, readConfiguration, seconds, text } from '../shared/configuration.ts';
 import {
   AdmittedIssuers,
   announce,
@@ -19,6 +19,7 @@ import {
   type Reconciled,
   readProfiles,
   reconcile,
+  recoveredLine,
   signatureLine,
 } from '../shared/issuance/index.ts';
 import {
@@ -54,6 +55,7 @@ const { configuration, profiles } = readAll({
         ISSUERS_TABLE: text,
         CERTIFICATES_TOPIC_ARN: text,
         PKCS11_LIBRARY: text,
+        PKCS11_SESSIONS: pkcs11Sessions,
         STAGE: text,
         AWS_REGION: text,
         RECONCILE_AFTER_SECONDS: seconds,
@@ -100,10 +102,21 @@ const reserveAfterSigning = 15_000;
 
 /** At cold start, and when an issuer's row has changed. */
 function openSigner(issuer: Issuer, certificate: IssuerCertificate, deadline: number, login: Login): Promise<Signer> {
-  const { AWS_REGION: region } = configuration;
-  const workerUrl = new URL('./pkcs11-worker.mjs', import.meta.url);
+  const { AWS_REGION: region, PKCS11_SESSIONS: sessions } = configuration;
   return openIssuerSigner(
-    { kms, region, stage, library, workerUrl, now: Date.now, onSigned: authority.onSigned },
+    {
+      kms,
+      region,
+      stage,
+      library,
+      workerUrl: new URL('./pkcs11-worker.mjs', import.meta.url),
+      sessions,
+      now: Date.now,
+      random: Math.random,
+      onSigned: authority.onSigned,
+      onRecovered: (issuerId) =>
+        void process.stdout.write(`${recoveredLine('reconcile', stage, issuerId, Date.now())}\n`),
+    },
     issuer,
     certificate,
     deadline,

@@ -7,6 +7,13 @@ import { MintmarkError } from './errors.ts';
  */
 export const seconds = z.coerce.number().int().min(1).max(1_123_200);
 
+/**
+ * How many digests a process has an HSM sign at a time. Each keeps one of libuv's 16 threads (UV_THREADPOOL_SIZE in
+ * deploy/functions.yml) for as long as the HSM takes, and an HSM that hangs keeps all of them: at least four are left, as many as
+ * Node.js has by itself, or no host name is resolved meanwhile.
+ */
+export const pkcs11Sessions = z.coerce.number().int().min(1).max(12);
+
 export const text = z.string().min(1);
 
 /**

@@ -8,7 +8,7 @@ import { type CanaryRecord, canaryPinPurpose } from './canary-record.ts';
  * @throws MintmarkError as openSealedSigner
  */
 export function canarySignerOpener(
-  options: Pick<SealedSignerOptions, 'kms' | 'library' | 'workerUrl' | 'now'> & { readonly stage: string },
+  options: Pick<SealedSignerOptions, 'kms' | 'library' | 'workerUrl' | 'now' | 'random'> & { readonly stage: string },
 ): (record: CanaryRecord, deadline: number) => Promise<Signer> {
   const { stage, ...common } = options;
   return (record, deadline) =>

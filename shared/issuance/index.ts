@@ -34,7 +34,7 @@ export { renewAfterOf } from './renewal.ts';
 export { requestHashOf, unreadableRequestHashOf } from './request-hash.ts';
 export { measureFailures, measureOutcomes, tellCloudWatch, tellLimit } from './request-metrics.ts';
 export { principalOf } from './sender.ts';
-export { issuerDimension, signatureLine, signatureMetrics } from './signature-metrics.ts';
+export { issuerDimension, recoveredLine, signatureLine, signatureMetrics } from './signature-metrics.ts';
 export { logBreakerChange, logNewerPinError } from './signing-log.ts';
 export { keyKindsOf, type Specimen, specimenOf } from './specimen.ts';
 export { specimenProblems } from './specimen-problems.ts';

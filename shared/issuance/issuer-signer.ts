@@ -13,10 +13,16 @@ export interface IssuerSignerOptions {
   /** Path of the PKCS#11 library. */
   readonly library: string;
   readonly workerUrl: URL;
+  /** How many digests an HSM signs at a time. */
+  readonly sessions: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** From 0 to 1, 1 excluded. */
+  readonly random: () => number;
   /** Told of what a signer asks for beyond what it was asked for: sign.ts knows nothing of the repetitions below it. */
   readonly onSigned: (counts: SignatureCounts) => void;
+  /** Told when a session that an HSM had lost has been opened again. */
+  readonly onRecovered: (issuerId: string) => void;
 }
 
 /**
@@ -26,13 +32,14 @@ export interface IssuerSignerOptions {
  * @throws MintmarkError SIGNER_MISCONFIGURED and what the signer throws
  */
 export async function openIssuerSigner(
-  { kms, region, stage, library, workerUrl, now, onSigned }: IssuerSignerOptions,
+  { kms, region, stage, library, workerUrl, sessions, now, random, onSigned, onRecovered }: IssuerSignerOptions,
   issuer: Issuer,
   certificate: IssuerCertificate,
   deadline: number,
   login: Login,
 ): Promise<Signer> {
   const { issuerId, clusterId, signerUri } = issuer;
+  const onAskedAgain = (requested: number) => onSigned({ issuerId, requested });
   const common = {
     kms,
     uri: signerUri,
@@ -42,7 +49,7 @@ export async function openIssuerSigner(
     now,
   };
   if (isAwsKmsUri(signerUri)) {
-    return openAwsKmsSigner({ ...common, onAskedAgain: () => onSigned({ issuerId, requested: 1 }) });
+    return openAwsKmsSigner({ ...common, onAskedAgain: () => onAskedAgain(1) });
   }
   const sealedPin = issuer.sealedPins[region];
   if (clusterId === undefined || sealedPin === undefined) {
@@ -50,5 +57,16 @@ export async function openIssuerSigner(
     throw new MintmarkError('SIGNER_MISCONFIGURED', `The issuer ${issuerId} has ${missing}.`);
   }
   const purpose = { clusterId, issuerId, stage };
-  return openSealedSigner({ ...common, sealedPin, purpose, library, workerUrl, logsInAnew: login === 'anew' });
+  return openSealedSigner({
+    ...common,
+    sealedPin,
+    purpose,
+    library,
+    workerUrl,
+    sessions,
+    random,
+    logsInAnew: login === 'anew',
+    onAskedAgain,
+    onRecovered: () => onRecovered(issuerId),
+  });
 }

@@ -35,6 +35,15 @@ function measureSignatures(told: SignatureCounts): Measurement[] {
 const messageOf = (told: SignatureCounts): string =>
   'requested' in told ? 'signing' : 'made' in told ? 'signed' : 'stored';
 
+/** Of a signer whose session with the HSM was lost and is open again, Count. */
+export const recoveredMetric = 'SignerSessionsRecovered';
+
+/** The line of a function's log that tells of one. @param now milliseconds since the epoch */
+export function recoveredLine(service: string, stage: string, issuerId: string, now: number): string {
+  const measurements: Measurement[] = [{ name: recoveredMetric, unit: 'Count', value: 1 }];
+  return embeddedMetrics(stage, measurements, { level: 'WARN', message: 'session recovered', service, issuerId }, now);
+}
+
 /**
  * The line of a function's log that tells of it. Written to process.stdout, which in Lambda is a pipe, it has left the
  * process when the write returns (Node.js, "A note on process I/O"): whatever ends the process after that, it was told.

@@ -16,9 +16,11 @@ export interface OpenRequest {
   readonly pin: Uint8Array;
   /** C_Finalize first: whatever the library knew of sessions and connections is to be forgotten. */
   readonly restart: boolean;
+  /** How many to open, each of which signs one digest at a time; 1 or more. */
+  readonly sessions: number;
 }
 
-/** Ends in `batch-ended`; before it one `signed` or `not-signed` for each digest that was answered. */
+/** Ends in `batch-ended`; before it one `signed` or `not-signed` for each digest that was answered, in any order. */
 export interface SignRequest {
   readonly type: 'sign';
   readonly scheme: SignatureScheme;
@@ -47,9 +49,15 @@ export type WorkerPart =
   | { readonly type: 'signed'; readonly index: number; readonly signature: Uint8Array }
   | { readonly type: 'not-signed'; readonly index: number; readonly failure: Failure };
 
+/** A digest at which a session, or what is behind it, was gone. */
+export interface LostDigest {
+  readonly index: number;
+  readonly failure: Failure;
+}
+
 export type WorkerReply =
   | { readonly type: 'opened' /** DER SubjectPublicKeyInfo */; readonly publicKey: Uint8Array }
   | { readonly type: 'refused'; readonly failure: Failure }
-  /** With `lost`, the session went at digest `lost.index`, and neither that nor any later one was answered. */
-  | { readonly type: 'batch-ended'; readonly lost?: { readonly index: number; readonly failure: Failure } }
+  /** Those of `lost` were not answered, since their sessions went; once one has gone, no digest is begun. */
+  | { readonly type: 'batch-ended'; readonly lost: readonly LostDigest[] }
   | { readonly type: 'closed' };

@@ -8,9 +8,14 @@ import { codeOfKind, refusesPin, returnValueOf } from './pkcs11-return-values.ts
 import type { Pkcs11Uri } from './pkcs11-uri.ts';
 import type { SignatureScheme } from './port.ts';
 
-/** A logged-in session with its CA key at hand. Everything here blocks the thread for as long as the library likes. */
-export interface Pkcs11Session {
-  readonly session: Buffer;
+/**
+ * Logged-in sessions with the CA key at hand. All but signing blocks the thread for as long as the library likes; signing
+ * blocks one of libuv's (UV_THREADPOOL_SIZE).
+ */
+export interface Pkcs11Sessions {
+  /** One or more; no two signatures at a time in one of them (PKCS#11 v2.40 base specification, section 5.1.5). */
+  readonly sessions: readonly Buffer[];
+  /** Of every session of the token (PKCS#11 v2.40 base specification, section 2.6.5: handles are the application's). */
   readonly privateKey: Buffer;
   /** DER SubjectPublicKeyInfo */
   readonly publicKey: Uint8Array;
@@ -47,30 +52,46 @@ function matches(wanted: string | undefined, padded: string): boolean {
 }
 
 /**
- * One read-write session (CloudHSM has no other), one login, and the key in it, checked.
+ * Read-write sessions (CloudHSM has no other), one login, which is theirs all, and the key, checked. Where the HSM gives fewer
+ * than `count`, those that there are.
  *
  * @param pin UTF-8; overwritten with zeros before this returns. The binding takes a string, which JavaScript can
  *   neither erase nor keep the garbage collector from copying: a copy stays in this process's memory until it is
  *   reused. (CloudHSM: `user:password`.)
  * @throws MintmarkError, or the binding's own error with a CKR_ value
  */
-export function openSession(
+export function openSessions(
   binding: Pkcs11Binding,
   pkcs11: Pkcs11js.PKCS11,
   slot: Buffer,
   uri: Pkcs11Uri,
   pin: Uint8Array,
-): Pkcs11Session {
-  let session: Buffer | undefined;
+  count: number,
+): Pkcs11Sessions {
+  const open = () => pkcs11.C_OpenSession(slot, binding.CKF_SERIAL_SESSION | binding.CKF_RW_SESSION);
+  const sessions: Buffer[] = [];
   try {
-    session = pkcs11.C_OpenSession(slot, binding.CKF_SERIAL_SESSION | binding.CKF_RW_SESSION);
-    logIn(binding, pkcs11, session, pin);
-    return { session, ...findKey(binding, pkcs11, session, uri) };
+    const first = open();
+    sessions.push(first);
+    logIn(binding, pkcs11, first, pin);
+    const key = findKey(binding, pkcs11, first, uri);
+    openMore(open, sessions, count);
+    return { sessions, ...key };
   } catch (error) {
-    if (session !== undefined) closeQuietly(pkcs11, session);
+    for (const session of sessions) closeQuietly(pkcs11, session);
     throw error;
   } finally {
     pin.fill(0);
+  }
+}
+
+/** Until the HSM has no more to give: too many clients may be connected to it. */
+function openMore(open: () => Buffer, sessions: Buffer[], count: number): void {
+  try {
+    while (sessions.length < count) sessions.push(open());
+  } catch (error) {
+    const value = numberOf(error);
+    if (value === undefined || returnValueOf(value).kind !== 'transient') throw error;
   }
 }
 
@@ -97,7 +118,7 @@ function findKey(
   pkcs11: Pkcs11js.PKCS11,
   session: Buffer,
   uri: Pkcs11Uri,
-): Pick<Pkcs11Session, 'privateKey' | 'publicKey' | 'signatureLength'> {
+): Omit<Pkcs11Sessions, 'sessions'> {
   const privateKey = findOne(pkcs11, session, 'private key', [
     { type: binding.CKA_CLASS, value: binding.CKO_PRIVATE_KEY },
     ...nameTemplate(binding, uri),
@@ -185,21 +206,37 @@ function subjectPublicKeyInfo(jwk: { [member: string]: string }): Uint8Array {
   return createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'der' });
 }
 
-/** One signature, as X.509 carries it. @throws the binding's own error with a CKR_ value */
-export function signDigest(
+/**
+ * One signature, as X.509 carries it.
+ * @param session one of `of`, in which nothing else goes on
+ * @throws the binding's own error with a CKR_ value
+ */
+export async function signDigest(
   binding: Pkcs11Binding,
   pkcs11: Pkcs11js.PKCS11,
-  { session, privateKey, signatureLength }: Pkcs11Session,
+  { privateKey, signatureLength }: Pkcs11Sessions,
+  session: Buffer,
   scheme: SignatureScheme,
   digest: Uint8Array,
-): Uint8Array {
+): Promise<Uint8Array> {
   const { mechanism, pss } = mechanismOf(scheme);
   const parameter = pss === undefined ? {} : { parameter: { type: binding.CK_PARAMS_RSA_PSS, ...pss } };
   pkcs11.C_SignInit(session, { mechanism, ...parameter }, privateKey);
   const input = Buffer.from(signInput(scheme, digest));
-  const signature = pkcs11.C_Sign(session, input, Buffer.alloc(signatureLength));
-  return scheme.algorithm === 'ecdsa' ? ecdsaSignatureToDer(signature) : Uint8Array.from(signature);
+  buffersInUse.add(input);
+  try {
+    const signature = await pkcs11.C_SignAsync(session, input, Buffer.alloc(signatureLength));
+    return scheme.algorithm === 'ecdsa' ? ecdsaSignatureToDer(signature) : Uint8Array.from(signature);
+  } finally {
+    buffersInUse.delete(input);
+  }
 }
+
+/**
+ * What C_SignAsync was given and the library reads while JavaScript goes on: the binding (pkcs11js 2.1.7, worker.cpp) keeps
+ * the address alone, and a buffer that nobody holds is garbage. It holds the one for the signature itself.
+ */
+const buffersInUse = new Set<Buffer>();
 
 /** What the binding threw, as a failure that may cross to another thread. */
 export function failureOf(error: unknown): Failure {

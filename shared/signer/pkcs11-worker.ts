@@ -9,6 +9,7 @@ import type { PKCS11 } from 'pkcs11js';
 import { MintmarkError } from '../errors.ts';
 import type {
   CloseRequest,
+  LostDigest,
   OpenRequest,
   SignRequest,
   WorkerPart,
@@ -18,9 +19,9 @@ import type {
 import {
   failureOf,
   numberOf,
-  openSession,
+  openSessions,
   type Pkcs11Binding,
-  type Pkcs11Session,
+  type Pkcs11Sessions,
   signDigest,
   slotsOf,
 } from './pkcs11-session.ts';
@@ -37,7 +38,7 @@ interface Loaded {
 if (parentPort === null) throw new Error('pkcs11-worker runs as a worker thread only');
 const port = parentPort;
 let loaded: Loaded | undefined;
-let open: Pkcs11Session | undefined;
+let open: Pkcs11Sessions | undefined;
 
 port.on('message', (request: WorkerRequest) => {
   void handle(request).then((reply) => {
@@ -64,7 +65,7 @@ async function handle(request: WorkerRequest): Promise<WorkerReply> {
   }
 }
 
-async function openKey({ library, key, pin, restart }: OpenRequest): Promise<WorkerReply> {
+async function openKey({ library, key, pin, restart, sessions }: OpenRequest): Promise<WorkerReply> {
   loaded ??= load(library);
   const { binding, pkcs11 } = loaded;
   open = undefined;
@@ -76,7 +77,7 @@ async function openKey({ library, key, pin, restart }: OpenRequest): Promise<Wor
       throw new MintmarkError('SIGNER_MISCONFIGURED', 'The signer URI names more than one token; add its serial.');
     }
     if (slot !== undefined) {
-      open = openSession(binding, pkcs11, slot, key, pin);
+      open = openSessions(binding, pkcs11, slot, key, pin, sessions);
       return { type: 'opened', publicKey: open.publicKey };
     }
     if (search === TOKEN_SEARCHES) throw noToken(pkcs11);
@@ -126,28 +127,37 @@ function finalize(pkcs11: PKCS11): void {
   }
 }
 
-function signBatch({ scheme, digests, milliseconds }: SignRequest): WorkerReply {
+/** Each session takes the next digest when it has answered one, until the time is over or a session has gone. */
+async function signBatch({ scheme, digests, milliseconds }: SignRequest): Promise<WorkerReply> {
+  if (loaded === undefined || open === undefined) throw new Error('No PKCS#11 session is open');
+  const [{ binding, pkcs11 }, keyAndSessions] = [loaded, open];
   const end = performance.now() + milliseconds;
-  for (const [index, digest] of digests.entries()) {
-    if (performance.now() >= end) break;
-    try {
-      if (loaded === undefined || open === undefined) throw new Error('No PKCS#11 session is open');
-      const signature = signDigest(loaded.binding, loaded.pkcs11, open, scheme, digest);
-      port.postMessage({ type: 'signed', index, signature } satisfies WorkerPart);
-    } catch (error) {
-      const failure = failureOf(error);
-      if (failure.returnValue?.kind === 'session') return { type: 'batch-ended', lost: { index, failure } };
-      port.postMessage({ type: 'not-signed', index, failure } satisfies WorkerPart);
+  const waiting = digests.entries();
+  const lost: LostDigest[] = [];
+  const signIn = async (session: Buffer): Promise<void> => {
+    while (lost.length === 0 && performance.now() < end) {
+      const next = waiting.next();
+      if (next.done === true) return;
+      const [index, digest] = next.value;
+      try {
+        const signature = await signDigest(binding, pkcs11, keyAndSessions, session, scheme, digest);
+        port.postMessage({ type: 'signed', index, signature } satisfies WorkerPart);
+      } catch (error) {
+        const failure = failureOf(error);
+        if (failure.returnValue?.kind === 'session') lost.push({ index, failure });
+        else port.postMessage({ type: 'not-signed', index, failure } satisfies WorkerPart);
+      }
     }
-  }
-  return { type: 'batch-ended' };
+  };
+  await Promise.all(keyAndSessions.sessions.map(signIn));
+  return { type: 'batch-ended', lost };
 }
 
 function close({ finalize: last }: CloseRequest): void {
   if (loaded === undefined) return;
-  if (open !== undefined) {
+  for (const session of open?.sessions ?? []) {
     try {
-      loaded.pkcs11.C_CloseSession(open.session);
+      loaded.pkcs11.C_CloseSession(session);
     } catch (error) {
       // A session that is gone is closed.
       if (numberOf(error) === undefined) throw error;

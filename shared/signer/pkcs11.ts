@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { MintmarkError } from '../errors.ts';
 import { Pkcs11Library } from './pkcs11-library.ts';
-import type { Failure, WorkerReply } from './pkcs11-messages.ts';
+import type { Failure, WorkerPart, WorkerReply } from './pkcs11-messages.ts';
 import { refusesPin } from './pkcs11-return-values.ts';
 import { Pkcs11Thread } from './pkcs11-thread.ts';
 import { type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
@@ -30,10 +30,24 @@ export interface Pkcs11SignerOptions {
    * open new ones at their next signature.
    */
   readonly logsInAnew?: boolean;
+  /**
+   * How many digests the HSM signs at a time, a session each; default: one. Each keeps one of libuv's threads for as long as the
+   * HSM takes (UV_THREADPOOL_SIZE), which the process has other use for.
+   */
+  readonly sessions?: number;
+  /**
+   * Told before digests are handed to the HSM once more that it was busy with, or lost the session at: that many signatures more
+   * are asked for than `sign` was, and it may have made them the first time.
+   */
+  readonly onAskedAgain?: (signatures: number) => void;
+  /** Told when a session that was lost has been opened again, with how often by now. */
+  readonly onRecovered?: (recoveries: number) => void;
   /** When opening must be done, in milliseconds since the epoch. */
   readonly deadline: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** From 0 to 1, 1 excluded. */
+  readonly random: () => number;
 }
 
 export interface Pkcs11Signer extends Signer {
@@ -47,6 +61,12 @@ export interface Pkcs11Signer extends Signer {
   readonly recoveries: number;
 }
 
+/**
+ * Milliseconds, at most and half of it at least, before a digest that a busy HSM refused is handed to it again: AWS advises
+ * exponential backoff with jitter (AWS CloudHSM User Guide, "HSM throttling"). What is refused once more after these is for the
+ * queue, whose messages wait longer, and for the breaker.
+ */
+const busyPauses: readonly number[] = [100, 200, 400, 800];
 /** Longest time that closing waits for C_Finalize before it leaves the thread behind. */
 const CLOSE_MILLISECONDS = 5_000;
 /** The longest delay that setTimeout takes. */
@@ -104,6 +124,10 @@ class OpenPkcs11Signer implements Pkcs11Signer {
   readonly #library: Pkcs11Library;
   readonly #workerUrl: URL;
   readonly #now: () => number;
+  readonly #random: () => number;
+  readonly #sessions: number;
+  readonly #onAskedAgain: (signatures: number) => void;
+  readonly #onRecovered: (recoveries: number) => void;
   readonly #pin: Uint8Array;
   readonly #logsInAnew: boolean;
   #thread: Pkcs11Thread;
@@ -125,6 +149,10 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     this.#library = Pkcs11Library.at(options.library);
     this.#workerUrl = options.workerUrl;
     this.#now = options.now;
+    this.#random = options.random;
+    this.#sessions = options.sessions ?? 1;
+    this.#onAskedAgain = options.onAskedAgain ?? (() => undefined);
+    this.#onRecovered = options.onRecovered ?? (() => undefined);
     this.#pin = Uint8Array.from(options.pin);
     this.#logsInAnew = options.logsInAnew ?? false;
     this.#library.enter();
@@ -202,7 +230,8 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     deadline: number,
     expired: Promise<'expired'>,
   ): Promise<MintmarkError | undefined> {
-    let lostAt: number | undefined;
+    const lostBefore = new Set<number>();
+    let busyRounds = 0;
     for (;;) {
       const left = [...digests.keys()].filter((index) => results[index] === undefined);
       if (left.length === 0) return undefined;
@@ -212,31 +241,69 @@ class OpenPkcs11Signer implements Pkcs11Signer {
         const failure = await this.#openSession(expired);
         if (failure !== undefined) return failure;
       }
-      const reply = await this.#ask(expired, () =>
-        this.#thread.ask(
-          {
-            type: 'sign',
-            scheme: this.scheme,
-            digests: left.map((index) => digests[index] as Uint8Array),
-            milliseconds: deadline - this.#now(),
-          },
-          {
-            onPart: (part) => {
-              const index = left[part.index] as number;
-              results[index] =
-                part.type === 'signed' ? { signature: part.signature } : { error: errorOf(part.failure) };
-            },
-          },
-        ),
-      );
-      if (reply instanceof MintmarkError) return reply;
-      if (reply.type !== 'batch-ended') return unexpected(reply);
-      if (reply.lost === undefined) return pastDeadline();
+      const busy = new Map<number, SignResult>();
+      const reply = await this.#askToSign(digests, left, results, busy, deadline, expired);
+      if (reply instanceof MintmarkError || reply.type !== 'batch-ended') {
+        giveUp(busy, results);
+        return reply instanceof MintmarkError ? reply : unexpected(reply);
+      }
+      const lost = reply.lost.map(({ index, failure }) => ({ index: left[index] as number, failure }));
       // Each digest is tried once more in a new session; one that loses that too speaks for all that are left.
-      const index = left[reply.lost.index] as number;
-      if (index === lostAt) return errorOf(reply.lost.failure);
-      lostAt = index;
+      const lostAgain = lost.find(({ index }) => lostBefore.has(index));
+      if (lostAgain !== undefined) {
+        giveUp(busy, results);
+        return errorOf(lostAgain.failure);
+      }
+      for (const { index } of lost) lostBefore.add(index);
+      if (busy.size > 0 && !(await this.#pauses(busyRounds++, deadline, expired))) {
+        giveUp(busy, results);
+        busy.clear();
+      }
+      const again = lost.length + busy.size;
+      if (again > 0) this.#onAskedAgain(again);
+      else if (left.some((index) => results[index] === undefined)) return pastDeadline();
     }
+  }
+
+  /** @param busy gets those that a busy HSM refused, with the error that they have if nobody asks again */
+  #askToSign(
+    digests: readonly Uint8Array[],
+    left: readonly number[],
+    results: (SignResult | undefined)[],
+    busy: Map<number, SignResult>,
+    deadline: number,
+    expired: Promise<'expired'>,
+  ): Promise<WorkerReply | MintmarkError> {
+    const onPart = (part: WorkerPart) => {
+      const index = left[part.index] as number;
+      if (part.type === 'signed') results[index] = { signature: part.signature };
+      else if (part.failure.returnValue?.kind === 'transient') busy.set(index, { error: errorOf(part.failure) });
+      else results[index] = { error: errorOf(part.failure) };
+    };
+    const milliseconds = deadline - this.#now();
+    return this.#ask(expired, () =>
+      this.#thread.ask(
+        {
+          type: 'sign',
+          scheme: this.scheme,
+          digests: left.map((index) => digests[index] as Uint8Array),
+          milliseconds,
+        },
+        { onPart },
+      ),
+    );
+  }
+
+  /** Waits for an HSM that is busy. @returns whether it is to be asked again */
+  async #pauses(round: number, deadline: number, expired: Promise<'expired'>): Promise<boolean> {
+    const longest = busyPauses[round];
+    if (longest === undefined) return false;
+    const pause = (longest * (1 + this.#random())) / 2;
+    if (this.#now() + pause >= deadline) return false;
+    const { expired: over, cancel } = expiry(pause);
+    await Promise.race([over, expired]);
+    cancel();
+    return true;
   }
 
   /**
@@ -252,11 +319,17 @@ class OpenPkcs11Signer implements Pkcs11Signer {
     this.#initialisation = this.#library.initialisation;
     const pin = Uint8Array.from(this.#pin);
     const reply = await this.#ask(expired, () =>
-      this.#thread.ask({ type: 'open', library: this.#path, key: this.#key, pin, restart }, { transfer: [pin.buffer] }),
+      this.#thread.ask(
+        { type: 'open', library: this.#path, key: this.#key, pin, restart, sessions: this.#sessions },
+        { transfer: [pin.buffer] },
+      ),
     );
     if (reply instanceof MintmarkError) return reply;
     if (reply.type === 'opened') {
-      if (again) this.#recoveries += 1;
+      if (again) {
+        this.#recoveries += 1;
+        this.#onRecovered(this.#recoveries);
+      }
       return undefined;
     }
     return reply.type === 'refused' ? errorOf(reply.failure) : unexpected(reply);
@@ -307,7 +380,7 @@ class OpenPkcs11Signer implements Pkcs11Signer {
         return reply;
       }
       case 'batch-ended':
-        if (reply.lost !== undefined) this.#sessionOpen = false;
+        if (reply.lost.length > 0) this.#sessionOpen = false;
         return reply;
       case 'closed':
         return reply;
@@ -334,6 +407,11 @@ class OpenPkcs11Signer implements Pkcs11Signer {
       cancel();
     }
   }
+}
+
+/** Those keep the error that they have. */
+function giveUp(busy: ReadonlyMap<number, SignResult>, results: (SignResult | undefined)[]): void {
+  for (const [index, result] of busy) results[index] = result;
 }
 
 function isSameKey(subjectPublicKeyInfo: Uint8Array, publicKey: KeyObject): boolean {

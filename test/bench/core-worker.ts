@@ -112,6 +112,7 @@ async function run({ issuer, pin, library, batchSize }: CoreWorkerOptions): Prom
     workerUrl: new URL('../../shared/signer/pkcs11-worker.ts', import.meta.url),
     deadline: far(),
     now: Date.now,
+    random: Math.random,
   });
   const sns = instantSNS();
   const core = authorityOf(issuer, signer, { dynamoDB: absentDynamoDB(), publish: async () => new Map() });

@@ -42,13 +42,10 @@ afterAll(async () => {
 
 const operation = 'TrentService.Sign';
 
-/** Of an error that the SDK does not retry, so that one fault is one digest's. */
-const code = 'KMSInvalidStateException';
-
 const faults: SignerFaults = {
-  busy: (count) => stub.setFaults([{ operation, count, code }]),
+  busy: (count) => stub.setFaults([{ operation, count, code: 'ThrottlingException' }]),
   sessionLost: (count) => stub.setFaults([{ operation, count, effect: 'connection-dropped' }]),
-  replyLost: (count) => stub.setFaults([{ operation, count, code, when: 'after' }]),
+  replyLost: (count) => stub.setFaults([{ operation, count, code: 'KMSInternalException', when: 'after' }]),
   corrupt: (count) => stub.setFaults([{ operation: 'TrentService.Sign', count, effect: 'corrupt-signature' }]),
   slow: (count, milliseconds) => stub.setFaults([{ operation, count, effect: 'slow', milliseconds }]),
   none: () => stub.setFaults([]),
@@ -111,6 +108,7 @@ for (const [keySpec, scheme, inKeyStore] of contracts) {
       signer,
       faults,
       inOrder: false,
+      atATime: 1,
       uri: key.uri,
       signedDigests: () => stub.signatures().map(({ digest }) => digest),
       secrets: [secretAccessKey],
@@ -189,7 +187,10 @@ describe('an awskms: signer', () => {
         stage: 'test',
         library: '',
         workerUrl: new URL('file:///none'),
+        sessions: 1,
         now: Date.now,
+        random: Math.random,
+        onRecovered: () => undefined,
         onSigned: (counts) => told.push(counts),
       },
       { ...ca.issuer, issuerId: 'in-kms', signerUri: key.uri },

@@ -24,6 +24,7 @@ try {
     workerUrl: new URL('../../shared/signer/pkcs11-worker.ts', import.meta.url),
     deadline: Date.now() + 3_000,
     now: Date.now,
+    random: Math.random,
   });
   const digests = Array.from({ length: options.count }, (_, index) => new Uint8Array(32).fill(index));
   const results = await signer.sign(digests, Date.now() + 3_000);

@@ -12,7 +12,7 @@ import { readInstalled } from '../../local/setup/installed.ts';
 import { generateKeyPair, type KeyAlgorithm } from '../../local/softhsm/key-pair.ts';
 import { createToken, withToken } from '../../local/softhsm/token.ts';
 import { openPkcs11Signer, type Pkcs11Signer, type Pkcs11SignerOptions } from '../../shared/signer/pkcs11.ts';
-import type { SignatureScheme } from '../../shared/signer/port.ts';
+import type { SignatureScheme, SignResult } from '../../shared/signer/port.ts';
 import { describeSignerContract, isSignatureOf, type SignerFaults } from './signer.ts';
 
 const { softhsm2Library, pkcs11Shim } = readInstalled();
@@ -72,6 +72,7 @@ function open(name: string, options: Partial<Pkcs11SignerOptions> = {}): Promise
     workerUrl,
     deadline: Date.now() + 10_000,
     now: Date.now,
+    random: Math.random,
     ...options,
   });
 }
@@ -89,13 +90,19 @@ const faults: SignerFaults = {
 
 afterEach(() => faults.none());
 
-for (const { name, scheme } of keys) {
-  describeSignerContract(`a pkcs11: signer with ${name}`, async () => {
-    const signer = await open(name, scheme === undefined ? {} : { scheme });
+const contracts = [
+  ...keys.map((key) => ({ ...key, sessions: 1 })),
+  ...keys.filter(({ name }) => ['p256', 'rsa2048-pss'].includes(name)).map((key) => ({ ...key, sessions: 4 })),
+];
+
+for (const { name, scheme, sessions } of contracts) {
+  describeSignerContract(`a pkcs11: signer with ${name} and ${sessions} sessions`, async () => {
+    const signer = await open(name, { sessions, ...(scheme === undefined ? {} : { scheme }) });
     return {
       signer,
       faults,
-      inOrder: true,
+      inOrder: sessions === 1,
+      atATime: sessions,
       uri: `pkcs11:token=fleet;object=${name};type=private`,
       signedDigests: () => readRecord(recordPath).map(({ digest }) => digest),
       secrets: [userPin, 'correct-horse-battery'],
@@ -187,8 +194,12 @@ describe('opening a pkcs11: signer', () => {
 });
 
 describe('an open pkcs11: signer', () => {
-  it('counts the sessions that it had to open again', async () => {
-    const signer = await open('p256');
+  it('tells of the sessions that it had to open again, and of what it asked for again', async () => {
+    const told: unknown[] = [];
+    const signer = await open('p256', {
+      onRecovered: (recoveries) => told.push({ recoveries }),
+      onAskedAgain: (signatures) => told.push({ signatures }),
+    });
     expect(signer.recoveries).toBe(0);
     setFaults({ fault: 'session-lost', count: 1 }, { fault: 'device-removed', count: 1 });
     // Lost, and lost again in the new session: one retry, no more.
@@ -198,6 +209,13 @@ describe('an open pkcs11: signer', () => {
     expect(signer.recoveries).toBe(1);
     expect(await signer.sign([digest(1)], soon())).toMatchObject([{ signature: expect.any(Uint8Array) as Uint8Array }]);
     expect(signer.recoveries).toBe(2);
+    expect(told).toEqual([{ signatures: 1 }, { recoveries: 1 }, { recoveries: 2 }]);
+    setFaults({ fault: 'busy', count: 3 });
+    expect(await signer.sign([digest(1), digest(2)], soon())).toMatchObject([
+      { signature: expect.any(Uint8Array) as Uint8Array },
+      { signature: expect.any(Uint8Array) as Uint8Array },
+    ]);
+    expect(told.slice(3)).toEqual([{ signatures: 2 }, { signatures: 1 }]);
     await signer.close();
   });
 
@@ -349,11 +367,14 @@ describe('the PKCS#11 shim', () => {
 
   it('a chance: the same state draws the same faults, another one others', async () => {
     const signer = await open('p256');
-    const digests = Array.from({ length: 60 }, (_, index) => digest(index));
+    const messages = Array.from({ length: 60 }, (_, index) => Buffer.from(`message ${index}`));
+    const digests = messages.map((message) => createHash('sha256').update(message).digest());
     const drawn = async (state: bigint) => {
-      setFaults({ fault: 'busy', count: -1, chance: { probability: 0.25, state } });
+      setFaults({ fault: 'corrupt', count: -1, chance: { probability: 0.25, state } });
       const results = await signer.sign(digests, soon());
-      return results.map((result) => ('error' in result ? 'x' : '.')).join('');
+      const isRight = (message: Buffer, result: SignResult | undefined) =>
+        result !== undefined && 'signature' in result && isSignatureOf(signer, message, result.signature);
+      return messages.map((message, index) => (isRight(message, results[index]) ? '.' : 'x')).join('');
     };
     try {
       const first = await drawn(1n);
@@ -362,7 +383,7 @@ describe('the PKCS#11 shim', () => {
       const share = first.split('x').length - 1;
       expect(share).toBeGreaterThan(5);
       expect(share).toBeLessThan(25);
-      expect(readFaults(faultsPath)).toMatchObject([{ fault: 'busy', count: -1, chance: { probability: 0.25 } }]);
+      expect(readFaults(faultsPath)).toMatchObject([{ fault: 'corrupt', count: -1, chance: { probability: 0.25 } }]);
     } finally {
       await signer.close();
     }
@@ -370,14 +391,14 @@ describe('the PKCS#11 shim', () => {
 
   it('spares a process, and befalls the others', async () => {
     const signer = await open('p256');
-    const signed = async (spared: number) => {
+    const left = async (spared: number) => {
       setFaults({ fault: 'busy', count: 1, spared });
-      const [result] = await signer.sign([digest(1)], soon());
-      return { isSigned: result !== undefined && 'signature' in result, left: readFaults(faultsPath)[0] };
+      await signer.sign([digest(1)], soon());
+      return readFaults(faultsPath)[0];
     };
     try {
-      expect(await signed(process.pid)).toMatchObject({ isSigned: true, left: { count: 1, spared: process.pid } });
-      expect(await signed(process.ppid)).toMatchObject({ isSigned: false, left: { count: 0, spared: process.ppid } });
+      expect(await left(process.pid)).toMatchObject({ count: 1, spared: process.pid });
+      expect(await left(process.ppid)).toMatchObject({ count: 0, spared: process.ppid });
     } finally {
       await signer.close();
     }

@@ -153,6 +153,7 @@ async function openSigner(row: CanaryRecord, deadline: number): Promise<Signer> 
     workerUrl: new URL('../../shared/signer/pkcs11-worker.ts', import.meta.url),
     deadline,
     now: Date.now,
+    random: Math.random,
   });
 }
 

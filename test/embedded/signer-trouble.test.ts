@@ -41,12 +41,15 @@ describe('an HSM in trouble for a while', () => {
 
   /** What a fault leaves in the record of signatures besides the one that is stored. */
   const faults: readonly { fault: FaultName; count: number; retried: string | undefined; signatures: number }[] = [
-    { fault: 'busy', count: 2, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
+    // Asked again, after a pause, in the same delivery: four times, and then in the next one.
+    { fault: 'busy', count: 2, retried: undefined, signatures: 1 },
+    { fault: 'busy', count: 6, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
     // Opened again and signed in the same delivery.
     { fault: 'session-lost', count: 1, retried: undefined, signatures: 1 },
     { fault: 'session-lost', count: 3, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
     { fault: 'device-removed', count: 3, retried: 'SIGNER_UNAVAILABLE', signatures: 1 },
-    { fault: 'reply-lost', count: 1, retried: 'SIGNER_UNAVAILABLE', signatures: 2 },
+    { fault: 'reply-lost', count: 1, retried: undefined, signatures: 2 },
+    { fault: 'reply-lost', count: 6, retried: 'SIGNER_UNAVAILABLE', signatures: 7 },
     { fault: 'corrupt', count: 1, retried: 'SIGNATURE_WRONG', signatures: 2 },
   ];
 

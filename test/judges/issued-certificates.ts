@@ -248,6 +248,7 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
           workerUrl: new URL('../../shared/signer/pkcs11-worker.ts', import.meta.url),
           deadline,
           now: clock,
+          random: Math.random,
         });
       },
     });

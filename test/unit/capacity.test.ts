@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
+import { pkcs11Sessions } from '../../shared/configuration.ts';
 
 /** AWS CloudHSM quotas; and docs/capacity.md's own numbers. */
 const clusterConnections = 900;
@@ -66,6 +67,23 @@ describe('docs/capacity.md', () => {
     for (const [, cluster, environment] of examples) {
       expect(valueOf(concurrency)).toBeLessThanOrEqual(concurrencyFor(cluster ?? 0, environment ?? 0));
     }
+  });
+});
+
+describe('sessions with an HSM', () => {
+  const signing = Object.entries(functions).filter(([, { environment }]) => environment?.PKCS11_SESSIONS !== undefined);
+
+  it('are of the functions that issue', () => {
+    expect(signing.map(([name]) => name).toSorted()).toEqual(['issue', 'reconcile']);
+  });
+
+  it.each(signing)("leave %s as many of libuv's threads as Node.js has by itself", (_, { environment }) => {
+    const threads = Number(environment?.UV_THREADPOOL_SIZE);
+    const most = Array.from({ length: threads + 1 }, (_unused, count) => count)
+      .filter((count) => pkcs11Sessions.safeParse(String(count)).success)
+      .at(-1);
+    expect(most).toBe(threads - 4);
+    expect(pkcs11Sessions.parse(valueOf(environment?.PKCS11_SESSIONS as string))).toBeGreaterThan(1);
   });
 });
 

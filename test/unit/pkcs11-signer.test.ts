@@ -19,11 +19,11 @@ function scriptedWorker(steps: readonly string[]): URL {
       opened: () => parentPort.postMessage({ type: 'opened', publicKey }),
       signed: (request) => {
         request.digests.forEach((_, index) => parentPort.postMessage({ type: 'signed', index, signature: Buffer.of(1) }));
-        parentPort.postMessage({ type: 'batch-ended' });
+        parentPort.postMessage({ type: 'batch-ended', lost: [] });
       },
       lost: () => parentPort.postMessage({
         type: 'batch-ended',
-        lost: { index: 0, failure: { code: 'SIGNER_UNAVAILABLE', message: 'lost', returnValue: session } },
+        lost: [{ index: 0, failure: { code: 'SIGNER_UNAVAILABLE', message: 'lost', returnValue: session } }],
       }),
       'pin-refused': () => parentPort.postMessage({
         type: 'refused',
@@ -62,6 +62,7 @@ function open(steps: readonly string[]): Promise<Pkcs11Signer> {
     workerUrl: scriptedWorker(steps),
     deadline: soon(),
     now: Date.now,
+    random: Math.random,
   });
 }
 
@@ -110,6 +111,7 @@ describe('a pkcs11: signer whose worker', () => {
       workerUrl: new URL('./no-such-worker.ts', import.meta.url),
       deadline: soon(),
       now: Date.now,
+      random: Math.random,
     };
     await expect(openPkcs11Signer(options)).rejects.toMatchObject({ code: 'SIGNER_UNAVAILABLE' });
   });
