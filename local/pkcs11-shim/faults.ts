@@ -11,7 +11,9 @@ export type FaultName =
   | 'crash-before-sign'
   | 'crash-after-sign'
   | 'slow'
-  | 'hang-initialize';
+  | 'hang-initialize'
+  | 'user-locked'
+  | 'key-absent';
 
 export interface Fault {
   readonly fault: FaultName;

@@ -81,9 +81,9 @@ static struct signing signing_of(CK_SESSION_HANDLE session) {
 
 /* --- faults --- */
 
-static const char *const known_faults[] = {"busy",       "session-lost", "device-removed",    "down",
-                                           "slow",       "corrupt",      "crash-before-sign", "crash-after-sign",
-                                           "reply-lost", "hang-initialize"};
+static const char *const known_faults[] = {"busy",       "session-lost",    "device-removed",    "down",
+                                           "slow",       "corrupt",         "crash-before-sign", "crash-after-sign",
+                                           "reply-lost", "hang-initialize", "user-locked",       "key-absent"};
 
 static int is_known(const char *name) {
   for (size_t i = 0; i < sizeof known_faults / sizeof *known_faults; i++)
@@ -265,6 +265,27 @@ static CK_RV shim_initialize(void *arguments) {
   return pass_on_C_Initialize((CK_ULONG)arguments);
 }
 
+static CK_RV shim_login(CK_SESSION_HANDLE session, CK_ULONG user, CK_BYTE *pin, CK_ULONG pin_length) {
+  long milliseconds = 0;
+  switch (consume("user-locked", &milliseconds)) {
+    case FAULT_UNREADABLE: return CKR_GENERAL_ERROR;
+    case FAULT_PRESENT: return CKR_PIN_LOCKED;
+    case FAULT_ABSENT: break;
+  }
+  return pass_on_C_Login((CK_ULONG)session, (CK_ULONG)user, (CK_ULONG)pin, (CK_ULONG)pin_length);
+}
+
+/* As an HSM that the key has not come to yet: the search is in order, and finds nothing. */
+static CK_RV shim_find_objects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *objects, CK_ULONG limit, CK_ULONG *count) {
+  long milliseconds = 0;
+  switch (consume("key-absent", &milliseconds)) {
+    case FAULT_UNREADABLE: return CKR_GENERAL_ERROR;
+    case FAULT_PRESENT: *count = 0; return CKR_OK;
+    case FAULT_ABSENT: break;
+  }
+  return pass_on_C_FindObjects((CK_ULONG)session, (CK_ULONG)objects, limit, (CK_ULONG)count);
+}
+
 /*
  * What fails before the signature fails here, where the real library knows of no operation yet: failing in C_Sign
  * would leave one active in the session, which no real HSM does.
@@ -367,6 +388,8 @@ static CK_RV load(void) {
   /* What the library does within this process: a caller that gives up can clear it away, HSM or no HSM. */
   shim_list.functions[INDEX_C_Finalize] = real_list.functions[INDEX_C_Finalize];
   shim_list.functions[INDEX_C_Initialize] = (any_function)shim_initialize;
+  shim_list.functions[INDEX_C_Login] = (any_function)shim_login;
+  shim_list.functions[INDEX_C_FindObjects] = (any_function)shim_find_objects;
   shim_list.functions[INDEX_C_SignInit] = (any_function)shim_sign_init;
   shim_list.functions[INDEX_C_Sign] = (any_function)shim_sign;
   shim_list.functions[INDEX_C_SignUpdate] = (any_function)shim_not_supported;

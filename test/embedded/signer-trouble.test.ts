@@ -188,6 +188,23 @@ describe('a PKCS#11 library that does not return', () => {
     expect(cloud.signatures()).toHaveLength(1);
     expect(await cloud.failures()).toEqual([]);
   });
+
+  it('in the middle, when a session is opened again, likewise', async () => {
+    const warm = await newRequest(cloud, 'warm');
+    await cloud.request(warm);
+    await cloud.issued(warm);
+    const ends = cloud.lines.filter((line) => line.includes('The PKCS#11 library does not return')).length;
+    const request = await newRequest(cloud, 'middle');
+    cloud.faults({ fault: 'session-lost', count: 1 }, { fault: 'hang-initialize', count: 1, milliseconds: 100_000 });
+    const messageId = await cloud.request(request);
+    const retry = await until(() => cloud.outcomesOf(messageId)[0], `look at ${messageId}`, 60_000);
+    expect(retry).toMatchObject({ message: 'retry', code: 'SIGNER_DEADLINE' });
+    const { certificate, attempt } = await cloud.issued(request);
+    expectGood(cloud, certificate);
+    expect(attempt).toBe(1);
+    expect(cloud.lines.filter((line) => line.includes('The PKCS#11 library does not return'))).toHaveLength(ends + 1);
+    expect(await cloud.failures()).toEqual([]);
+  }, 90_000);
 });
 
 describe('a configuration that cannot be', () => {
