@@ -5,7 +5,8 @@
  *   is in the bytes that its hash covers, and stays so whatever is registered or deployed.
  * - `reject-reopenable`: answered with the code; the same request sent again is decided anew, because what was
  *   wrong lies, or may lie, outside those bytes (registration, profile, a signature over the same content).
- * - `fail`: nobody who may write under the device id can be answered; a row in `failures`, no retry.
+ * - `fail`: nobody who may write under the device id can be answered, or it was tried as often as it can be; a row in
+ *   `failures`, no retry.
  * - `retry`: nothing is wrong with the request; it is tried again until its age says stop.
  *
  * A code is part of the interface: devices and operators branch on it, so codes are added, never renamed.
@@ -86,8 +87,9 @@ export const errorKinds = {
     cure: 'Use a new requestId for a new request; the earlier answer under this one stands.',
   },
   ATTEMPTS_EXHAUSTED: {
-    disposition: 'reject-final',
-    cure: 'Find out why so many attempts were given up (abandonReason in the row, `mintmark queue status`), then ask again under a new requestId.',
+    disposition: 'fail',
+    failureClass: 'transient-exhausted',
+    cure: 'Find out why so many attempts were given up (abandonReason in the row, `mintmark queue status`), then ask again under a new requestId: under this one there is no place for another attempt.',
   },
 
   // The certification request (RFC 2986).

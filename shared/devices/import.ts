@@ -61,8 +61,9 @@ const longestPause = 5_000;
 /**
  * Registers what a checked file says. There is no state of an import but the table: a device that stands as the file has
  * it costs a read and no write, so an import that was interrupted goes on where the same one is started again, also
- * on another machine and whatever has happened in between. Every write is conditional on what was read; who was overtaken
- * decides anew.
+ * on another machine and whatever has happened in between. A device is registered where there is none, and changed where
+ * there is one; who was overtaken in that decides anew. Only the terms that stand otherwise are written: of two imports that
+ * change one term of a device at the same time, the last to write it is what stands.
  * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED; what was told until then has been done
  * @throws FileChanged for an entry with problems, which a checked file has not
  */

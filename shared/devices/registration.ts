@@ -1,5 +1,12 @@
 import { isFleetName } from '../enrolment/index.ts';
-import { deviceIdPattern, principalIdForm, principalIdPattern } from '../issuance/index.ts';
+import {
+  deviceIdPattern,
+  lengthOfNames,
+  longestRegistered,
+  principalIdForm,
+  principalIdPattern,
+  readRegisteredName,
+} from '../issuance/index.ts';
 import { listTerms, type TermChanges } from '../ledger/index.ts';
 import { canonicalRegisteredName, registeredNameForms } from './registered-name.ts';
 
@@ -48,6 +55,16 @@ interface ListRule {
   readonly expected: string;
   /** As it is stored; undefined for what is none. */
   readonly canonical: (text: string) => string | undefined;
+  /** What is wrong with all of them together, for a sentence. */
+  readonly problemOfAll?: (list: readonly string[]) => string | undefined;
+}
+
+/** More than fits into a certificate would be told to the device, and to nobody who can mend it. */
+function tooLong(names: readonly string[]): string | undefined {
+  const length = lengthOfNames(names.flatMap((text) => readRegisteredName(text)?.name ?? []));
+  return length <= longestRegistered
+    ? undefined
+    : `Its names have ${length} bytes in a certificate; expected: at most ${longestRegistered} together.`;
 }
 
 const listRules: Readonly<Record<(typeof listTerms)[number], ListRule>> = {
@@ -65,6 +82,7 @@ const listRules: Readonly<Record<(typeof listTerms)[number], ListRule>> = {
     what: 'name for a subjectAltName',
     expected: registeredNameForms,
     canonical: canonicalRegisteredName,
+    problemOfAll: tooLong,
   },
 };
 
@@ -123,7 +141,7 @@ function readMaximum(value: unknown): number | Problem {
   return new Problem(`${shown(value)} is no limit; expected: a whole number from 1 to ${maximumLiveCertificates}.`);
 }
 
-function readList(value: unknown, { what, expected, canonical }: ListRule): readonly string[] | Problem {
+function readList(value: unknown, { what, expected, canonical, problemOfAll }: ListRule): readonly string[] | Problem {
   if (!Array.isArray(value)) return new Problem(`${shown(value)} is no list; expected: a list of texts.`);
   if (value.length > longestList) return new Problem(`It lists ${value.length}; expected: at most ${longestList}.`);
   const list: string[] = [];
@@ -133,7 +151,8 @@ function readList(value: unknown, { what, expected, canonical }: ListRule): read
     if (list.includes(text)) return new Problem(`${shown(one)} is listed twice.`);
     list.push(text);
   }
-  return list;
+  const problem = problemOfAll?.(list);
+  return problem === undefined ? list : new Problem(problem);
 }
 
 /** A value from outside, for a sentence: of bounded length. What is nested is not shown. */

@@ -23,9 +23,11 @@ export async function settleAbandoned(authority: Abandoning, row: AbandonedRow):
   await authority.ledger.settle(row);
 }
 
-/** Safe to repeat, and repeated wherever an abandoned attempt is met: whoever abandoned it may have died before this. */
+/**
+ * Safe to repeat, and repeated wherever an abandoned attempt is met: whoever abandoned it may have died before this. Only the
+ * last can be owed it: no attempt is recorded after another, and no rejection, before this was done for the other.
+ */
 export async function revokeAbandoned(authority: Abandoning, standing: StandingRow | undefined): Promise<void> {
-  for (const serial of standing?.abandonedSerialNumbers ?? []) {
-    await authority.revocations.revokeAbandoned(serial, authority.now());
-  }
+  const last = standing?.state === 'abandoned' ? standing.abandonedSerialNumbers.at(-1) : undefined;
+  if (last !== undefined) await authority.revocations.revokeAbandoned(last, authority.now());
 }

@@ -10,6 +10,12 @@ import { renewAfterOf } from './renewal.ts';
 /** PublishBatch takes at most this many entries (Amazon SNS API reference). */
 const maximumEntries = 10;
 
+/**
+ * Bytes of a message and of all of a batch, attributes included (Amazon SNS API reference, PublishBatch): what a topic takes
+ * by default, in its MaximumMessageSize.
+ */
+const maximumBytes = 262_144;
+
 /** What subscribers of the topic `certificates` get; at least once, never before the answer is in the ledger. */
 export type Announcement =
   | {
@@ -104,9 +110,8 @@ export async function announce(
       return [];
     }
   });
-  for (let start = 0; start < announced.length; start += maximumEntries) {
-    const batch = announced.slice(start, start + maximumEntries);
-    const entries = batch.map(({ announcement }, index) => entryOf(announcement, index));
+  for (const batch of batchesOf(announced.map((each) => ({ ...each, entry: entryOf(each.announcement) })))) {
+    const entries = batch.map(({ entry }, index) => ({ ...entry, Id: String(index) }));
     try {
       const command = new PublishBatchCommand({ TopicArn: topicArn, PublishBatchRequestEntries: entries });
       for (const { Id: id, Code: code, Message: message } of (await client.send(command)).Failed ?? []) {
@@ -121,10 +126,40 @@ export async function announce(
   return untold;
 }
 
+/** As many as SNS takes in one call; what alone is more than it takes is sent alone, so that it is refused alone. */
+function batchesOf<Sent extends { readonly entry: Entry }>(all: readonly Sent[]): Sent[][] {
+  const batches: Sent[][] = [];
+  let bytes = 0;
+  for (const each of all) {
+    const length = lengthOf(each.entry);
+    const batch = batches.at(-1);
+    if (batch !== undefined && batch.length < maximumEntries && bytes + length <= maximumBytes) {
+      batch.push(each);
+      bytes += length;
+    } else {
+      batches.push([each]);
+      bytes = length;
+    }
+  }
+  return batches;
+}
+
+/** Names, types and values of the attributes count (Amazon SNS API reference, MessageAttributeValue). */
+const lengthOf = ({ Message: message = '', MessageAttributes: attributes = {} }: Entry): number =>
+  [
+    message,
+    ...Object.entries(attributes).flatMap(([name, { DataType: type = '', StringValue: value = '' }]) => [
+      name,
+      type,
+      value,
+    ]),
+  ].reduce((length, text) => length + Buffer.byteLength(text), 0);
+
+type Entry = Omit<PublishBatchRequestEntry, 'Id'>;
+
 /** Attributes that a subscription's filter policy can choose by: one device's gateway need not see the others'. */
-function entryOf(announcement: Announcement, index: number): PublishBatchRequestEntry {
+function entryOf(announcement: Announcement): Entry {
   return {
-    Id: String(index),
     Message: JSON.stringify(announcement),
     MessageAttributes: {
       type: { DataType: 'String', StringValue: announcement.type },

@@ -1,10 +1,18 @@
 import { MintmarkError } from '../errors.ts';
-import { type CountedRow, type CountedRows, type Device, keyOf, type RequestKey } from '../ledger/index.ts';
+import {
+  type AbandonReason,
+  type CountedRow,
+  type CountedRows,
+  type Device,
+  keyOf,
+  type RequestKey,
+} from '../ledger/index.ts';
 import type { FinishingAuthority } from './authority.ts';
-import { readIssuedCertificate } from './issued-certificate.ts';
+import { readIssuedCertificate, renewableOf } from './issued-certificate.ts';
 import type { Profile } from './profile.ts';
 import { type DeviceQuota, deviceQuotaOf, endOfDay, exhaustedUntil, notEnded, ofLastDay } from './quota.ts';
-import { type RenewableCertificate, refuseRenewal } from './renewal.ts';
+import { isTooEarly, type RenewableCertificate, refuseRenewal } from './renewal.ts';
+import { readTbsCertificate } from './tbs-reader.ts';
 
 type Looking = Pick<FinishingAuthority, 'deviceRows' | 'ledger' | 'revocations' | 'now'>;
 
@@ -45,17 +53,27 @@ export async function refuseBeyondDeviceLimits(
 }
 
 /**
- * Whether an intent that stands is one too many. Asked after it was written and before it is signed, whoever signs it: each
- * worker writes before it reads, so of several whose intents are together too many the last to read sees all of them. So a
- * limit cannot be passed, and two workers at once may both give way.
+ * Why an intent that stands is one too many, if it is. Asked after it was written and before it is signed, whoever signs it:
+ * each worker writes before it reads, so of several whose intents are together too many the last to read sees all of them. So
+ * no limit can be passed, and no renewal be had by asking several times at once; and two workers at once may both give way.
+ * The key of a renewal is not looked at again.
  * @throws MintmarkError of the store
  */
-export async function isBeyondDeviceQuota(authority: Looking, request: LimitedRequest): Promise<boolean> {
+export async function beyondDeviceLimits(
+  authority: Looking,
+  request: LimitedRequest,
+): Promise<Extract<AbandonReason, 'quota-exceeded' | 'renewal-too-early'> | undefined> {
+  const { renewal } = request.profile;
   const quota = deviceQuotaOf(request.profile, request.device);
-  if (quota === undefined) return false;
+  if (quota === undefined && renewal === undefined) return undefined;
   const now = authority.now();
   const counted = await countedOthers(authority, request, now);
-  return (await exhaustion(authority, counted, quota, now)) !== undefined;
+  if (renewal !== undefined) {
+    const live = await lastToEnd(authority, counted.rows, now);
+    if (live !== undefined && isTooEarly(renewal, live, now)) return 'renewal-too-early';
+  }
+  if (quota === undefined) return undefined;
+  return (await exhaustion(authority, counted, quota, now)) === undefined ? undefined : 'quota-exceeded';
 }
 
 /** The device's rows under the profile, but for the request's own: that is the one more that is asked about. */
@@ -141,21 +159,29 @@ async function firstLive(
   return live.slice(0, count);
 }
 
-/** Of the certificates that have neither ended nor been revoked, the one that ends last. An open intent is none yet. */
+/**
+ * Of the certificates that have neither ended nor been revoked, the one that ends last; an open intent is the certificate that
+ * it will be, or who asks several times at once would get as many. It is the first that is looked at, but for what is revoked.
+ */
 async function lastToEnd(
-  authority: Looking,
+  { revocations, ledger }: Looking,
   rows: readonly CountedRow[],
   now: number,
 ): Promise<RenewableCertificate | undefined> {
   const candidates = notEnded(rows, now);
-  for (let start = 0; start < candidates.length; start += lookupsAtATime) {
-    const some = candidates.slice(start, start + lookupsAtATime);
-    const revoked = await Promise.all(some.map((row) => authority.revocations.isRevoked(row)));
-    for (const [index, row] of some.entries()) {
-      if (revoked[index] === true) continue;
-      const standing = (await authority.ledger.read([row])).get(keyOf(row));
-      if (standing?.state === 'issued') return readIssuedCertificate(standing.certificate);
+  let [start, end] = [0, 1];
+  while (start < candidates.length) {
+    const some = candidates.slice(start, end);
+    const revoked = await Promise.all(some.map((row) => revocations.isRevoked(row)));
+    const good = some.filter((_, index) => revoked[index] === false);
+    const standing = good.length === 0 ? undefined : await ledger.read(good);
+    for (const row of good) {
+      const found = standing?.get(keyOf(row));
+      if (found?.state === 'issued') return readIssuedCertificate(found.certificate);
+      if (found?.state !== 'intent') continue;
+      return { ...renewableOf(readTbsCertificate(found.tbsCertificate)), signBefore: found.signBefore };
     }
+    [start, end] = [end, end + lookupsAtATime];
   }
   return undefined;
 }

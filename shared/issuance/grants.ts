@@ -8,7 +8,7 @@ import {
   permanentIdentifier,
 } from './granted-name.ts';
 import { parseAddress, readAddressRange } from './ip-addresses.ts';
-import { deviceIdPattern } from './message.ts';
+import { deviceIdPattern, longestDeviceIdLength } from './message.ts';
 import { isHostName, isMailbox, isUri, isWildcardName, longestUri } from './name-forms.ts';
 import { matchTemplate, type TextKind, takesDeviceId } from './name-pattern.ts';
 import type { GeneralNameTemplate, GrantableNameTemplate } from './profile/general-names.ts';
@@ -18,6 +18,8 @@ import { deviceIdPlaceholder, labelPlaceholder } from './profile/texts.ts';
 export interface Grant {
   /** For a sentence: what may be asked for. */
   readonly description: string;
+  /** The one name that there is to ask for; a family has none. */
+  readonly name?: GrantedGeneralName;
   /** The name as it goes into the certificate where the CSR asks for this one; undefined where it is not granted. */
   readonly nameFor: (requested: GeneralName) => GrantedGeneralName | undefined;
 }
@@ -59,11 +61,26 @@ function textOf({
   return rfc822Name === undefined ? undefined : { kind: 'rfc822Name', template: rfc822Name };
 }
 
+/** As `nameOf`, of the longest device id, whether or not it can be in a host name: nothing that a template makes is longer. */
+export function longestNameOf(template: GeneralNameTemplate): GrantedGeneralName | undefined {
+  const longestDeviceId = 'x'.repeat(longestDeviceIdLength);
+  const text = textOf(template);
+  return text === undefined
+    ? nameOf(template, longestDeviceId)
+    : { kind: text.kind, value: filled(text.template, longestDeviceId) };
+}
+
 /** A device id need not be what a name is made of; where it is not, there is no such name to grant. */
 function textNameOf({ kind, template }: TextTemplate, deviceId: string): GrantedGeneralName | undefined {
   const value = filled(template, deviceId);
   const isName = isOfForm[kind](value) || (kind === 'dNSName' && template.startsWith('*.') && isWildcardName(value));
   return takesDeviceId(kind, template, deviceId) && isName ? { kind, value } : undefined;
+}
+
+/** A template of one name; of what is a range of addresses nothing is left. */
+export function withoutRange(template: GrantableNameTemplate): GeneralNameTemplate {
+  const { iPAddress: _, shared: _shared, ...one } = template;
+  return one;
 }
 
 const isOfForm = {
@@ -79,8 +96,7 @@ export function grantOf(template: GrantableNameTemplate, deviceId: string): Gran
   if (text?.template.includes(labelPlaceholder) === true) {
     return takesDeviceId(text.kind, text.template, deviceId) ? labelGrant(text, deviceId) : undefined;
   }
-  const { iPAddress: _, ...exact } = template;
-  const name = nameOf(exact, deviceId);
+  const name = nameOf(withoutRange(template), deviceId);
   return name === undefined ? undefined : grantOfName(name);
 }
 
@@ -94,27 +110,51 @@ export function isOfAnotherDevice(
   deviceId: string,
 ): boolean {
   return templates.some((each) => {
-    const text = textOf(each);
-    if (text === undefined || text.kind !== name.kind) return false;
-    const owner = matchTemplate(text.kind, text.template, name.value)?.deviceId;
-    return (
-      owner !== undefined &&
-      owner !== deviceId &&
-      deviceIdPattern.test(owner) &&
-      takesDeviceId(text.kind, text.template, owner)
-    );
+    const owner = name.kind === 'otherName' ? ownerByOtherName(name, each) : ownerByText(name, each);
+    return owner !== undefined && owner !== deviceId && deviceIdPattern.test(owner);
   });
+}
+
+/** The device id that a template makes this name of; undefined where it makes it of none. */
+function ownerByText(
+  name: Exclude<GrantedGeneralName, { kind: 'otherName' }>,
+  template: GrantableNameTemplate,
+): string | undefined {
+  const text = textOf(template);
+  if (text === undefined || text.kind !== name.kind) return undefined;
+  const owner = matchTemplate(text.kind, text.template, name.value)?.deviceId;
+  return owner !== undefined && takesDeviceId(text.kind, text.template, owner) ? owner : undefined;
+}
+
+/** An otherName's text has no pieces: where its length leaves a device id, the name that is made of that one decides. */
+function ownerByOtherName(
+  name: GrantedGeneralName & { kind: 'otherName' },
+  grantable: GrantableNameTemplate,
+): string | undefined {
+  const template = withoutRange(grantable);
+  const unfilled = nameOf(template, deviceIdPlaceholder);
+  if (unfilled?.kind !== 'otherName') return undefined;
+  const [before = '', ...others] = unfilled.text.split(deviceIdPlaceholder);
+  if (others.length === 0) return undefined;
+  const length = (name.text.length - before.length - others.join('').length) / others.length;
+  if (!Number.isInteger(length) || length < 1) return undefined;
+  const owner = name.text.slice(before.length, before.length + length);
+  const made = nameOf(template, owner);
+  return made !== undefined && isSameName(name, made) ? owner : undefined;
 }
 
 /** What a template without one stands for is everybody's by the profile's own words. */
 export function hasPlaceholder(template: GrantableNameTemplate): boolean {
-  const text = textOf(template)?.template ?? '';
+  const { hardwareModuleName: hardware, permanentIdentifier: permanent, otherName: other } = template;
+  const text =
+    textOf(template)?.template ?? hardware?.hwSerialNum ?? permanent?.identifierValue ?? other?.utf8String ?? '';
   return text.includes(deviceIdPlaceholder) || text.includes(labelPlaceholder);
 }
 
 /** The certificate gets the name as it is granted, however the CSR spells it. */
 export const grantOfName = (name: GrantedGeneralName): Grant => ({
   description: describeGranted(name),
+  name,
   nameFor: (requested) => (isSameName(requested, name) ? name : undefined),
 });
 

@@ -12,6 +12,7 @@ export { verifyIssuerChain } from './issuer-chain.ts';
 export { openIssuerSigner } from './issuer-signer.ts';
 export { spkiSha256Of } from './key-standing.ts';
 export { deviceIdPattern, readMessage, statedIds } from './message.ts';
+export { lengthOfNames, longestRegistered } from './name-lengths.ts';
 export { type Login, OpenIssuers } from './open-issuers.ts';
 export type { Outcome, QueuedRequest } from './outcome.ts';
 export { principalIdForm, principalIdPattern } from './principal-id.ts';

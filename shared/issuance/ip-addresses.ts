@@ -25,6 +25,9 @@ export interface AddressRange {
   readonly includes: (address: Address) => boolean;
   /** The kind (RFC 6890, in ipaddr.js's words) of the addresses that it stands for: its ends', where they are of one. */
   readonly kind: string;
+  readonly isOneAddress: boolean;
+  /** Its first address, its last, and one between them. */
+  readonly samples: readonly string[];
 }
 
 /** A range such as 192.0.2.0/24; undefined for what is none, and where bits beyond the prefix are set. */
@@ -38,8 +41,11 @@ export function readAddressRange(text: string): AddressRange | undefined {
   const hostBits = (index: number) => 0xff >> Math.min(Math.max(prefixLength - index * 8, 0), 8);
   if (octets.some((octet, index) => (octet & hostBits(index)) !== 0)) return undefined;
   const last = ipaddr.fromByteArray(octets.map((octet, index) => octet | hostBits(index)));
+  const between = ipaddr.fromByteArray(octets.map((octet, index) => octet | ((hostBits(index) + 1) >> 1)));
   return {
     includes: (each) => each.kind() === first.kind() && each.match(first, prefixLength),
     kind: first.range() === last.range() ? first.range() : 'unicast',
+    isOneAddress: prefixLength === octets.length * 8,
+    samples: [first, last, between].map(String),
   };
 }

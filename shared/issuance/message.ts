@@ -9,6 +9,7 @@ export const maximumMessageBytes = 65_536;
  * characters is also the upper bound of a commonName (RFC 5280, appendix A.1, ub-common-name).
  */
 export const deviceIdPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/;
+export const longestDeviceIdLength = 64;
 
 const requestMessage = z.strictObject({
   version: z.literal(1),

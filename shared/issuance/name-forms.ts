@@ -1,5 +1,6 @@
-import { isIP } from 'node:net';
+import { isIPv6 } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
+import { isAddress } from './ip-addresses.ts';
 
 /** The forms that names must have to stand in a subjectAltName (RFC 5280 section 4.2.1.6). */
 
@@ -47,7 +48,9 @@ function hasNamedHost(uri: string): boolean {
   const authority = authorityOf(uri);
   if (authority === undefined) return true;
   const [, host = '', port = ''] = /^(?:[^@]*@)?(\[[^\]]*\]|[^:]*)(?::(\d*))?$/.exec(authority) ?? [];
-  const isIpAddress = host.startsWith('[') ? isIP(host.slice(1, -1)) === 6 : isIP(host) === 4;
+  const isBracketed = host.startsWith('[');
+  const address = isBracketed ? host.slice(1, -1) : host;
+  const isIpAddress = isAddress(address) && isIPv6(address) === isBracketed;
   return (isIpAddress || isHostName(host)) && Number(port) <= 65_535;
 }
 

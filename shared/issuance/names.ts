@@ -8,6 +8,7 @@ import { filled, type Grant, grantOf, grantOfName, hasPlaceholder, isOfAnotherDe
 import { type IgnoredRequest, summariseIgnored } from './ignored-requests.ts';
 import { asksToSignForOthers } from './key-usage.ts';
 import { hasSpiffeScheme } from './name-forms.ts';
+import { lengthOfNames, longestNames } from './name-lengths.ts';
 import { describeObjectIdentifier, objectIdentifiers } from './object-identifiers.ts';
 import type { GeneralNameTemplate, GrantableNameTemplate } from './profile/general-names.ts';
 import { type AttributeType, attributeTypes, ignorableExtensions, type Profile } from './profile.ts';
@@ -26,7 +27,7 @@ export interface GrantedNames {
   readonly ignored: readonly string[];
 }
 
-/** More names than this in one certificate serve nobody, and cost every reader of it. */
+/** More names than this in one certificate serve nobody, and cost every reader of it: beyond it a CSR chooses none. */
 const maximumNames = 100;
 
 /** Each is compared with each that is granted; what honest CSRs ask for is far below. */
@@ -58,7 +59,7 @@ export function grantNames(
     ...(registered === 'always' ? ofDevice : []),
   ]);
   const onRequest = [
-    ...profile.subjectAltName.onRequest.flatMap((template) => grantedOnRequest(template, deviceId, profile) ?? []),
+    ...grantsOnRequest(profile, deviceId),
     ...(registered === 'onRequest' ? ofDevice.map(grantOfName) : []),
   ];
   const asked = requestedNames(request.requestedExtensions);
@@ -74,6 +75,10 @@ export function grantNames(
     ]),
   };
 }
+
+/** What a profile itself grants a device on request; a template that this device id cannot be in grants it nothing. */
+export const grantsOnRequest = (profile: Profile, deviceId: string): readonly Grant[] =>
+  profile.subjectAltName.onRequest.flatMap((template) => grantedOnRequest(template, deviceId, profile) ?? []);
 
 const templatesOf = ({ subjectAltName: { always, onRequest } }: Profile): readonly GrantableNameTemplate[] => [
   ...always,
@@ -115,11 +120,13 @@ function alwaysGranted(template: GeneralNameTemplate, deviceId: string, profile:
 function grantedOnRequest(template: GrantableNameTemplate, deviceId: string, profile: Profile): Grant | undefined {
   const grant = grantOf(template, deviceId);
   if (grant === undefined || !hasPlaceholder(template)) return grant;
+  const templates = templatesOf(profile);
+  if (grant.name !== undefined) return isOfAnotherDevice(grant.name, templates, deviceId) ? undefined : grant;
   return {
     description: grant.description,
     nameFor: (requested) => {
       const name = grant.nameFor(requested);
-      return name === undefined || isOfAnotherDevice(name, templatesOf(profile), deviceId) ? undefined : name;
+      return name === undefined || isOfAnotherDevice(name, templates, deviceId) ? undefined : name;
     },
   };
 }
@@ -166,10 +173,17 @@ function chosenNames(
   }
   const inOrder = chosen.toSorted((one, other) => one.place - other.place);
   const granted = [...always, ...eachOnce(inOrder.map(({ name }) => name))];
-  if (granted.length > maximumNames) {
+  if (granted.length > Math.max(maximumNames, always.length)) {
     throw new MintmarkError(
       'NAME_NOT_ALLOWED',
       `The CSR asks for so many names that the certificate would have ${granted.length}; at most ${maximumNames} are granted.`,
+    );
+  }
+  const length = lengthOfNames(granted);
+  if (length > longestNames) {
+    throw new MintmarkError(
+      'NAME_NOT_ALLOWED',
+      `The names that are granted, and that the CSR asks for, have ${length} bytes together; a certificate has at most ${longestNames}.`,
     );
   }
   return { granted, ignored };

@@ -4,7 +4,7 @@ import { abandon, revokeAbandoned } from './abandon.ts';
 import type { AuthorisedRequest } from './authorise.ts';
 import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
-import { isBeyondDeviceQuota, type LimitedRequest, refuseBeyondDeviceLimits } from './device-limits.ts';
+import { beyondDeviceLimits, type LimitedRequest, refuseBeyondDeviceLimits } from './device-limits.ts';
 import { openIssuerOf } from './issuer-of-profile.ts';
 import { refuseIssuersKey } from './key-checks/issuer-key.ts';
 import { claimKey, keyRefusal, spkiSha256Of } from './key-standing.ts';
@@ -28,10 +28,11 @@ import { Turns } from './turns.ts';
 const maximumContention = 4;
 
 /**
- * An abandoned attempt leaves its TBS in the row, which is no larger than its CSR and what a profile adds (18 KiB together);
- * an item has 400 KB (Amazon DynamoDB developer guide, "Service, account, and table quotas").
+ * Attempts after which a request is not tried any more. One is given up after signBeforeSeconds, 15 minutes unless the stage says
+ * otherwise, so an outage would have to last four days, with the request tried all the while. So many have place in a row
+ * (ledger/issuance.ts).
  */
-const maximumAbandoned = 20;
+const maximumAbandoned = 400;
 
 /**
  * Takes each request as far as an intent that stands in the ledger, or to its outcome.
@@ -63,9 +64,11 @@ export async function prepare(
   return countRecorded(authority, toSign, outcomes);
 }
 
-/** Requests of a device that has a quota see one another's intents, and none is given up for one beside it. */
+/** Requests of a device that has limits see one another's intents, and none is given up for one beside it. */
 const turnOf = ({ identity, profile, device }: AuthorisedRequest): string | undefined =>
-  deviceQuotaOf(profile, device) === undefined ? undefined : `${profile.name}#${identity.deviceId}`;
+  deviceQuotaOf(profile, device) === undefined && profile.renewal === undefined
+    ? undefined
+    : `${profile.name}#${identity.deviceId}`;
 
 /** As often as other workers write the row in between. */
 async function lastStep(
@@ -148,8 +151,10 @@ async function evaluate(
     const granted = examine(request);
     await refuseBeyondDeviceLimits(authority, limitedOf(request), granted.subjectPublicKeyInfo);
     const recorded = await record(authority, request, granted, standing, deadline);
-    if (recorded === 'row-changed' || !(await isBeyondDeviceQuota(authority, limitedOf(request)))) return recorded;
-    await abandon(authority, recorded.intent, 'quota-exceeded');
+    if (recorded === 'row-changed') return recorded;
+    const beyond = await beyondDeviceLimits(authority, limitedOf(request));
+    if (beyond === undefined) return recorded;
+    await abandon(authority, recorded.intent, beyond);
     return 'row-changed';
   } catch (thrown) {
     const error = asMintmarkError(thrown);
@@ -160,7 +165,7 @@ async function evaluate(
   }
 }
 
-/** @throws MintmarkError ATTEMPTS_EXHAUSTED, before the row is too large to be abandoned or read once more */
+/** @throws MintmarkError ATTEMPTS_EXHAUSTED: no answer to the request, which nothing need be wrong with */
 function refuseBeyondAttempts(standing: ReopenableRow | undefined): void {
   if ((standing?.abandonedSerialNumbers.length ?? 0) < maximumAbandoned) return;
   throw new MintmarkError('ATTEMPTS_EXHAUSTED', `Its last ${maximumAbandoned} attempts were given up.`);

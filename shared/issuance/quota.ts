@@ -53,9 +53,14 @@ export const endOfDay = ({ intentAt }: CountedRow): number => intentAt + counted
 export const ofLastDay = (rows: readonly CountedRow[], now: number): readonly CountedRow[] =>
   rows.filter((row) => endOfDay(row) > now);
 
-/** Those whose certificate has not ended (RFC 5280 section 4.1.2.5: valid through notAfter), the one ending last first. */
+/**
+ * Those whose certificate has not ended (RFC 5280 section 4.1.2.5: valid through notAfter), the one ending last first, and of
+ * several that end last the newest.
+ */
 export const notEnded = (rows: readonly CountedRow[], now: number): readonly CountedRow[] =>
-  rows.filter(({ notAfter }) => notAfter >= now).toSorted((one, other) => other.notAfter - one.notAfter);
+  rows
+    .filter(({ notAfter }) => notAfter >= now)
+    .toSorted((one, other) => other.notAfter - one.notAfter || other.intentAt - one.intentAt);
 
 /**
  * When fewer than `limit` of these will be left, where it is that many or more now; Infinity for a limit of 0.

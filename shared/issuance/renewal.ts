@@ -16,6 +16,8 @@ export interface RenewableCertificate extends Validity {
   readonly serialNumber: string;
   /** DER. */
   readonly subjectPublicKeyInfo: Uint8Array;
+  /** Of one that is recorded and not signed yet: when it comes to nothing at the latest; milliseconds since the epoch. */
+  readonly signBefore?: number;
 }
 
 /**
@@ -57,8 +59,11 @@ export function renewAfterOf(
   return opensAt + Math.floor(fraction * seconds) * 1000;
 }
 
+export const isTooEarly = (renewal: Renewal, live: Validity, now: number): boolean =>
+  now < renewalOpensAt(renewal, live);
+
 /**
- * @param live of the device's live certificates under the profile, the one that ends last
+ * @param live of the device's live certificates and open intents under the profile, the one that ends last
  * @param subjectPublicKeyInfo DER, of the CSR; keys have one encoding each (public-key.ts), so bytes are compared
  * @param now milliseconds since the epoch
  * @throws MintmarkError RENEWAL_TOO_EARLY, RENEWAL_KEY_NOT_ALLOWED
@@ -69,13 +74,7 @@ export function refuseRenewal(
   subjectPublicKeyInfo: Uint8Array,
   now: number,
 ): void {
-  const opensAt = renewalOpensAt(renewal, live);
-  if (now < opensAt) {
-    throw new MintmarkError(
-      'RENEWAL_TOO_EARLY',
-      `The device has the certificate ${live.serialNumber} until ${told(live.notAfter)}; it may be renewed from ${told(opensAt)}.`,
-    );
-  }
+  if (isTooEarly(renewal, live, now)) throw new MintmarkError('RENEWAL_TOO_EARLY', tooEarly(renewal, live, now));
   const isSame = Buffer.compare(live.subjectPublicKeyInfo, subjectPublicKeyInfo) === 0;
   if (renewal.key === 'new' && isSame) {
     throw new MintmarkError(
@@ -89,6 +88,14 @@ export function refuseRenewal(
       `The key is not that of the certificate ${live.serialNumber}, and the profile renews with the same key.`,
     );
   }
+}
+
+function tooEarly(renewal: Renewal, live: RenewableCertificate, now: number): string {
+  const opensAt = told(renewalOpensAt(renewal, live));
+  return live.signBefore === undefined
+    ? `The device has the certificate ${live.serialNumber} until ${told(live.notAfter)}; it may be renewed from ${opensAt}.`
+    : `Another request of the device is about to have the certificate ${live.serialNumber}, which may be renewed from ` +
+        `${opensAt}; whether it comes to that is known by ${told(Math.ceil(Math.max(live.signBefore, now) / 1000) * 1000)}.`;
 }
 
 /** RFC 3339, whole seconds. */

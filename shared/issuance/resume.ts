@@ -1,6 +1,6 @@
 import type { AbandonReason, RecordedIntent } from '../ledger/index.ts';
 import type { FinishingAuthority } from './authority.ts';
-import { isBeyondDeviceQuota } from './device-limits.ts';
+import { beyondDeviceLimits } from './device-limits.ts';
 import { keyRefusal, spkiSha256Of } from './key-standing.ts';
 import { faultOfRecorded, readRecorded } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
@@ -26,8 +26,8 @@ export type Resumption =
   | { readonly next: 'abandon'; readonly reason: AbandonReason };
 
 /**
- * The world may have changed since the intent was recorded: device, sender, key, quota, issuer and revocation are looked at
- * again, past every cache. Renewal is not: what was in time when it was recorded stays so. What is in the row is linted
+ * The world may have changed since the intent was recorded: device, sender, key, quota, renewal, issuer and revocation are
+ * looked at again, past every cache. What is in the row is linted
  * again: who can write to the table shall not thereby choose what is signed.
  * @param deadline of opening the signer, in milliseconds since the epoch
  * @throws MintmarkError SENDER_NOT_ALLOWED, which is for the caller to answer; those of OpenIssuers.open and the store
@@ -53,9 +53,8 @@ export async function resume(
   const refusal =
     deviceRefusal(deviceId, profile, device) ?? keyRefusal(subjectPublicKeyInfo, compromised.size > 0, device);
   if (refusal !== undefined) return { next: 'abandon', reason: reasonOf[refusal.code] };
-  if (await isBeyondDeviceQuota(authority, { key: intent, profile, device })) {
-    return { next: 'abandon', reason: 'quota-exceeded' };
-  }
+  const beyond = await beyondDeviceLimits(authority, { key: intent, profile, device });
+  if (beyond !== undefined) return { next: 'abandon', reason: beyond };
   const issuer = await authority.issuers.openNow(intent.issuerId, deadline);
   const fault = faultOfRecorded(tbs, intent, issuer.tbsIssuer, profile);
   return fault === undefined ? { next: 'sign', issuer } : { next: 'abandon', reason: fault };

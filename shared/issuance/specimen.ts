@@ -2,10 +2,13 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { objectIdentifier, sequence, setOf, utf8String } from '../asn1/index.ts';
 import { type ErrorCode, MintmarkError } from '../errors.ts';
 import { assembleCertificate } from './certificate.ts';
+import { encodeGeneralName, type GrantedGeneralName, isSameName } from './granted-name.ts';
 import { grantOf, nameOf } from './grants.ts';
 import { type BrokenRule, lint, lintAgain } from './lint.ts';
-import { type GrantedNames, grantNames } from './names.ts';
+import { type GrantedNames, grantNames, grantsOnRequest } from './names.ts';
+import { objectIdentifiers } from './object-identifiers.ts';
 import { attributeTypes, type Profile, upperBounds } from './profile.ts';
+import { sampleNames } from './sample-names.ts';
 import { newSerialNumber, subjectKeyIdentifierOf, type TbsIssuer, tbsTemplate, validityOf } from './tbs.ts';
 
 /** A certificate as a profile makes them, by an issuing CA that there never was. */
@@ -79,6 +82,7 @@ export function specimenOf(
 ): Specimen {
   const subjectPublicKeyInfo = key.newPublicKey().export({ type: 'spki', format: 'der' });
   const names = namesOf(profile, deviceId);
+  refuseUngrantable(profile, deviceId);
   const { issuer, privateKey } = specimenIssuer(profile, now);
   const variables = {
     serialNumber: newSerialNumber(randomBytes),
@@ -86,7 +90,7 @@ export function specimenOf(
     names,
     subjectPublicKeyInfo,
   };
-  const prepared = tbsTemplate(issuer, profile)(variables);
+  const prepared = refusing(['extensions'], () => tbsTemplate(issuer, profile)(variables));
   refuseBroken(lintAgain(prepared, issuer, profile));
   const { tbsCertificate } = lint(prepared, issuer, profile, variables);
   const signature = sign('sha256', tbsCertificate, privateKey);
@@ -95,7 +99,7 @@ export function specimenOf(
     deviceId,
     key: key.name,
     names,
-    onRequest: profile.subjectAltName.onRequest.flatMap((template) => grantOf(template, deviceId)?.description ?? []),
+    onRequest: grantsOnRequest(profile, deviceId).map(({ description }) => description),
     notBefore: variables.notBefore,
     notAfter: variables.notAfter,
     certificate: assembleCertificate(tbsCertificate, signature, issuer.scheme, issuer.certificate.publicKey),
@@ -103,13 +107,53 @@ export function specimenOf(
 }
 
 function namesOf(profile: Profile, deviceId: string): GrantedNames {
+  const place = profile.subjectAltName.always.findIndex((template) => nameOf(template, deviceId) === undefined);
+  const path = ['subjectAltName', ...(place < 0 ? [] : ['always', place])];
+  return refusing(path, () => grantedTo(profile, deviceId, []));
+}
+
+/** @throws SpecimenError at this path for what is refused */
+function refusing<Made>(path: SpecimenRefusal['path'], make: () => Made): Made {
   try {
-    return grantNames(profile, deviceId, { subject: [], requestedExtensions: [] });
+    return make();
   } catch (error) {
     if (!(error instanceof MintmarkError)) throw error;
-    const place = profile.subjectAltName.always.findIndex((template) => nameOf(template, deviceId) === undefined);
-    const path = ['subjectAltName', ...(place < 0 ? [] : ['always', place])];
     throw new SpecimenError(error.code, [{ path, message: error.message }], { cause: error });
+  }
+}
+
+/** @throws MintmarkError as grantNames */
+function grantedTo(profile: Profile, deviceId: string, asked: readonly GrantedGeneralName[]): GrantedNames {
+  const extnID = objectIdentifiers.subjectAltName;
+  const requestedExtensions =
+    asked.length === 0 ? [] : [{ extnID, critical: false, extnValue: sequence(...asked.map(encodeGeneralName)) }];
+  return grantNames(profile, deviceId, { subject: [], requestedExtensions });
+}
+
+/**
+ * Asks for a name of each template under onRequest, by itself: one that nobody can have is a mistake of the profile's. What
+ * this device id cannot be in is none.
+ * @throws SpecimenError with those of which no name is granted
+ */
+function refuseUngrantable(profile: Profile, deviceId: string): void {
+  const refusals = profile.subjectAltName.onRequest.flatMap((template, index): SpecimenRefusal[] => {
+    if (grantOf(template, deviceId) === undefined) return [];
+    const refused = sampleNames(template, deviceId).map((name) => refusalOf(profile, deviceId, name));
+    if (refused.includes(undefined)) return [];
+    const message = `what may be asked for here is never granted: ${refused[0] ?? 'no name is made of it'}`;
+    return [{ path: ['subjectAltName', 'onRequest', index], message }];
+  });
+  if (refusals.length > 0) throw new SpecimenError('NAME_NOT_ALLOWED', refusals);
+}
+
+/** Why a name is not granted; undefined where it is. */
+function refusalOf(profile: Profile, deviceId: string, name: GrantedGeneralName): string | undefined {
+  try {
+    const { subjectAltName } = grantedTo(profile, deviceId, [name]);
+    return subjectAltName.some((granted) => isSameName(name, granted)) ? undefined : 'it is ignored';
+  } catch (error) {
+    if (error instanceof MintmarkError) return error.message;
+    throw error;
   }
 }
 

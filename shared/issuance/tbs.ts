@@ -16,6 +16,7 @@ import {
   unsignedInteger,
   utf8String,
 } from '../asn1/index.ts';
+import { MintmarkError } from '../errors.ts';
 import { crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier, type SignatureScheme } from '../signer/index.ts';
 import { encodeGeneralName } from './granted-name.ts';
@@ -100,11 +101,12 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
   );
 
   return ({ serialNumber, notBefore, notAfter, names, subjectPublicKeyInfo }) => {
+    const subjectAltName = subjectAltNameOf(names);
     const shard = crlShardOf(Buffer.from(serialNumber).toString('hex'), issuer.crlShardCount);
     const distributionPoints = isRevocable(profile)
       ? [extension('2.5.29.31', false, crlDistributionPointsOf(issuer, shard))]
       : [];
-    return sequence(
+    const tbsCertificate = sequence(
       version3,
       unsignedInteger(serialNumber),
       signature,
@@ -121,13 +123,32 @@ export function tbsTemplate(issuer: TbsIssuer, profile: Profile): (variables: Tb
           extension('2.5.29.14', false, octetString(subjectKeyIdentifierOf(subjectPublicKeyInfo))),
           authorityKeyIdentifier,
           // Critical where nothing else says whose it is (RFC 5280 section 4.2.1.6).
-          extension('2.5.29.17', names.subject.length === 0, subjectAltNameOf(names)),
+          extension('2.5.29.17', names.subject.length === 0, subjectAltName),
           ...distributionPoints,
           ...fixed,
         ),
       ),
     );
+    refuseTooLong(tbsCertificate.length - subjectAltName.length - subjectPublicKeyInfo.length, issuer, profile);
+    return tbsCertificate;
   };
+}
+
+/**
+ * Bytes of a TBSCertificate that are neither its subjectAltName nor its subjectPublicKeyInfo: what profile and issuer make of
+ * it. With longestNames and a key of RSA 8192, all of it has 16 KiB at most: so much is kept of each attempt.
+ */
+const longestOfProfileAndIssuer = 6_144;
+
+/** @throws MintmarkError CONFIGURATION_INVALID */
+function refuseTooLong(length: number, { issuerId }: TbsIssuer, { name }: Profile): void {
+  if (length <= longestOfProfileAndIssuer) return;
+  throw new MintmarkError(
+    'CONFIGURATION_INVALID',
+    `What the profile ${name} and the issuer ${issuerId} make of each certificate, without its key and subjectAltName, has ` +
+      `${length} bytes; at most ${longestOfProfileAndIssuer}. Extensions, policies and the subject are the profile's, the name and ` +
+      "the base URL the issuer's.",
+  );
 }
 
 export interface FixedExtension {

@@ -84,7 +84,7 @@ export class DeviceRecords {
   }
 
   /**
-   * Changes terms of a registered device, and neither its state nor the terms that are not named.
+   * Changes terms of a registered device, whatever they are by now, and neither its state nor the terms that are not named.
    * @param changes one at least
    * @returns false when it is not registered: nothing was written
    * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED

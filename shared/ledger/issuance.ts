@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ConditionalCheckFailedException, type DynamoDBClient, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
 import {
@@ -228,7 +229,9 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
       serialNumber: string(serialNumber),
       crlShard: number(crlShard),
       // Nobody may sign it any more; who accounts for the signatures that were made must find what they are over.
-      tbsCertificate: binary(intent.tbsCertificate),
+      ...(intent.abandonedSerialNumbers.length < keptWhole
+        ? { tbsCertificate: binary(intent.tbsCertificate) }
+        : digestsOf(intent.tbsCertificate)),
     };
     const done = await this.#update('abandon', intent, {
       set: { abandonedAt: timestamp(now), abandonReason: string(reason) },
@@ -314,6 +317,22 @@ export class IssuanceLedger<Tbs extends RecordableTbs = never> {
     }
   }
 }
+
+/**
+ * Of so many abandoned attempts a row keeps the TBS, of further ones the digests that a signer may have been given. An item has
+ * 400 KB (Amazon DynamoDB developer guide, "Service, account, and table quotas"): 12 TBS and an open one, of 16 KiB at most
+ * (issuance/tbs.ts), leave 190 KB for the 400 attempts of issuance/prepare.ts, of 400 bytes with digests.
+ */
+const keptWhole = 12;
+
+/** By the hashes that an issuer may sign with (signer/scheme.ts). */
+const digestsOf = (tbsCertificate: Uint8Array): Item =>
+  Object.fromEntries(
+    (['sha256', 'sha384', 'sha512'] as const).map((hash) => [
+      hash,
+      binary(createHash(hash).update(tbsCertificate).digest()),
+    ]),
+  );
 
 /** One string for a request's key; a device id has no slash in it. */
 export const keyOf = (key: RequestKey): string => `${key.deviceId}/${key.requestId}`;

@@ -31,6 +31,8 @@ interface Bucket {
   others: number;
   readAt: number;
   reading: Promise<void> | undefined;
+  /** Reads of this bucket and additions to it, one after the other. */
+  last: Promise<unknown>;
   /** Of this process: in the table; recorded, to be added to it; about to be recorded. */
   added: number;
   recorded: number;
@@ -104,7 +106,7 @@ export class RateBuckets {
    */
   async flush(now: number): Promise<void> {
     const touched = [...this.#buckets.values()].filter(({ recorded }) => recorded > 0);
-    const added = await Promise.allSettled(touched.map((bucket) => this.#add(bucket)));
+    const added = await Promise.allSettled(touched.map((bucket) => inTurn(bucket, () => this.#add(bucket))));
     for (const [key, { endsAt, recorded, reserved }] of this.#buckets) {
       if (endsAt <= now && recorded === 0 && reserved === 0) this.#buckets.delete(key);
     }
@@ -122,6 +124,7 @@ export class RateBuckets {
       others: 0,
       readAt: Number.NEGATIVE_INFINITY,
       reading: undefined,
+      last: Promise.resolve(),
       added: 0,
       recorded: 0,
       reserved: 0,
@@ -134,7 +137,7 @@ export class RateBuckets {
   /** Counts only grow: what is full stays so, and is not read again. */
   async #refresh(bucket: Bucket, limit: number, now: number): Promise<void> {
     if (bucket.others + bucket.added >= limit || now - bucket.readAt < rateReadInterval) return;
-    bucket.reading ??= this.#read(bucket, now).finally(() => {
+    bucket.reading ??= inTurn(bucket, () => this.#read(bucket, now)).finally(() => {
       bucket.reading = undefined;
     });
     await bucket.reading;
@@ -151,6 +154,8 @@ export class RateBuckets {
 
   async #add(bucket: Bucket): Promise<void> {
     const count = bucket.recorded;
+    // Another flush was first.
+    if (count === 0) return;
     const key: Item = { bucket: string(shardKey(bucket, this.#shard)) };
     const command = new UpdateItemCommand({
       TableName: this.#table,
@@ -169,6 +174,14 @@ export class RateBuckets {
     bucket.recorded -= count;
     bucket.added += count;
   }
+}
+
+/** A read that an addition overtakes may or may not see it, and what is this process's own would be taken for others'. */
+function inTurn(bucket: Bucket, work: () => Promise<void>): Promise<void> {
+  const mine = bucket.last.then(work);
+  // How it ends is told to whoever asked for it.
+  bucket.last = mine.catch(() => undefined);
+  return mine;
 }
 
 /** Recorded by this process and, as far as it is known, by the others. */

@@ -123,6 +123,8 @@ export type AbandonReason =
   | 'lint-failed'
   /** Others of the device were recorded at the same time, together more than it may have (issuance/device-limits.ts). */
   | 'quota-exceeded'
+  /** Likewise, and one of them is the certificate that this one would have renewed too early. */
+  | 'renewal-too-early'
   /** The message ended in `failures`, where its code is. */
   | 'given-up';
 

@@ -1,4 +1,5 @@
 import {
+  BatchGetItemCommand,
   BatchWriteItemCommand,
   type DynamoDBClient,
   GetItemCommand,
@@ -313,12 +314,74 @@ describe('renewal', () => {
     expect((await ask(deviceId, newKey, key)).answer).toBe('issued');
   });
 
-  it('is no renewal after a revocation, of an intent, or under another profile', async () => {
+  it('is not to be had early by asking several times at once, the first time and later', async () => {
+    const deviceId = await newDevice();
+    const batch = () => Array.from({ length: 3 }, () => requestOf(deviceId, eitherKey));
+    const once = ['RENEWAL_TOO_EARLY', 'RENEWAL_TOO_EARLY', 'issued'];
+    const first = await worker.issue(...batch());
+    expect(first.map(answerOf).toSorted()).toEqual(once);
+    const issued = first.find((outcome) => outcome.kind === 'issued');
+    if (issued === undefined) throw new Error('Nothing was issued.');
+    now = renewalOpensAt(eitherKey.renewal, readIssuedCertificate(issued.row.certificate));
+    expect((await worker.issue(...batch())).map(answerOf).toSorted()).toEqual(once);
+    for (const row of await rowsOf(deviceId)) expect(row['abandonedSerialNumbers']).toBeUndefined();
+  });
+
+  it('waits for an open request, and is one no more when that comes to nothing', async () => {
+    const deviceId = await newDevice();
+    worker.signer.beforeSigning = () => Promise.reject(new Error('The HSM is away.'));
+    const { message: open } = await ask(deviceId, eitherKey);
+    const { message, outcome, answer } = await ask(deviceId, eitherKey);
+    expect(answer).toBe('RENEWAL_TOO_EARLY');
+    expect(outcome).toMatchObject({ detail: expect.stringContaining('is known by 2026-11-22T12:15:00Z') });
+    worker.signer.beforeSigning = async () => undefined;
+    now += 16 * minute;
+    await register({ deviceId, state: 'blocked' });
+    expect((await worker.issue(redelivered(open))).map(answerOf)).toEqual(['DEVICE_BLOCKED']);
+    await register({ deviceId, state: 'active' });
+    now += 2 * minute;
+    worker = anotherWorker();
+    expect((await worker.issue(redelivered(message))).map(answerOf)).toEqual(['issued']);
+  });
+
+  it('is looked at again once the intent stands: what another worker recorded meanwhile counts', async () => {
+    const deviceId = await newDevice();
+    const other = anotherWorker();
+    worker.dynamoDB.before(updates(tables.issuance, 'intent'), () => other.issue(requestOf(deviceId, eitherKey)));
+    const { answer, message } = await ask(deviceId, eitherKey);
+    expect([answer, worker.signer.calls]).toEqual(['RENEWAL_TOO_EARLY', []]);
+    expect(await statesOf(deviceId)).toEqual(['issued', 'rejected']);
+    const { requestId } = JSON.parse(message.body) as { requestId: string };
+    const row = (await rowsOf(deviceId)).find((one) => one['requestId']?.S === requestId);
+    expect(row?.['abandonedSerialNumbers']?.L).toHaveLength(1);
+  });
+
+  it('is looked at when intents are taken up again, with two reads of rows however many there are', async () => {
+    const deviceId = await newDevice();
+    // Recorded before the profile had renewal, say.
+    const { renewal: _, ...before } = eitherKey;
+    const earlier = startWorker({ tables: store, ca, profiles: [before], now: () => now });
+    earlier.signer.beforeSigning = () => Promise.reject(new Error('The HSM is away.'));
+    const open = Array.from({ length: 8 }, () => requestOf(deviceId, eitherKey));
+    await earlier.issue(...open);
+    expect(await statesOf(deviceId)).toEqual(open.map(() => 'intent'));
+    expect((await ask(deviceId, eitherKey)).answer).toBe('RENEWAL_TOO_EARLY');
+    const read = worker.dynamoDB.commands.filter(
+      (command) =>
+        command instanceof BatchGetItemCommand && command.input.RequestItems?.[tables.issuance] !== undefined,
+    );
+    // The request's own, and that of what it would renew.
+    expect(read).toHaveLength(2);
+    expect((await worker.issue(...open.map(redelivered))).map(answerOf).toSorted()).toEqual([
+      ...open.slice(1).map(() => 'RENEWAL_TOO_EARLY'),
+      'issued',
+    ]);
+    expect(worker.signer.calls.flat()).toHaveLength(1);
+  });
+
+  it('is no renewal after a revocation, or under another profile', async () => {
     const deviceId = await newDevice();
     await revoke(await issuedRow(deviceId, eitherKey));
-    worker.signer.beforeSigning = () => Promise.reject(new Error('The HSM is away.'));
-    await ask(deviceId, eitherKey);
-    worker.signer.beforeSigning = async () => undefined;
     await issuedRow(deviceId, newKey);
     expect((await ask(deviceId, eitherKey)).answer).toBe('issued');
     expect((await ask(deviceId, eitherKey)).answer).toBe('RENEWAL_TOO_EARLY');
@@ -353,9 +416,9 @@ describe('what is read', () => {
     expect(worker.dynamoDB.commands.filter((command) => JSON.stringify(command).includes(tables.quotas))).toEqual([]);
   });
 
-  it('is a query before the intent, and one after it where there is a quota', async () => {
+  it('is a query before the intent, and one after it', async () => {
     await issuedRow(await newDevice(), eitherKey);
-    expect(queries(worker)).toHaveLength(1);
+    expect(queries(worker)).toHaveLength(2);
     worker = anotherWorker();
     await issuedRow(await newDevice(), one);
     expect(queries(worker)).toHaveLength(2);

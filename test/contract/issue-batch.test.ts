@@ -23,6 +23,7 @@ import { Failures } from '../../shared/ledger/failures.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
 import { Revocations } from '../../shared/ledger/revocations.ts';
+import { digestOfTbs } from '../support/audit.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
 import { base64, minute, queue, redelivered, startWorker, type Worker } from '../support/issuing.ts';
 import { type IssuingCa, makeIssuingCa } from '../support/issuing-ca.ts';
@@ -416,21 +417,71 @@ describe('an intent past its signBefore', () => {
     expect(item?.abandonedSerialNumbers?.L?.map((element) => element.M?.serialNumber?.S)).toEqual([first]);
   });
 
-  it.each([
-    [19, 'SIGNER_UNAVAILABLE', 'intent'],
-    [20, 'ATTEMPTS_EXHAUSTED', 'rejected'],
-  ])('after %i that were given up is answered %s', async (given, answer, state) => {
-    const { deviceId, message } = await newMessage();
-    for (let attempt = 0; attempt < given; attempt++) {
+  it('goes on for longer than an outage lasts, with names as long as there are', async () => {
+    const deviceId = `device-${++devices}`;
+    const uri = (index: number) => `URI:urn:x:${index}${'a'.repeat(2_000)}`;
+    const terms = { allowedNames: [uri(1), uri(2)] };
+    await new Devices(store.client, tables.devices).register({ deviceId, state: 'active', ...terms });
+    const registered = 'always' as const;
+    const long = { ...deviceTls, subjectAltName: { ...deviceTls.subjectAltName, registered } };
+    worker = startWorker({ tables: store, ca, profiles: [long], now: () => now });
+    const message = queue(now, { deviceId });
+    for (let attempt = 0; attempt < 30; attempt++) {
       worker.signer.faults.push('unavailable');
-      await worker.issue({ ...redelivered(message), sentAt: now });
+      expect(kinds(await worker.issue({ ...redelivered(message), sentAt: now }))).toEqual(['SIGNER_UNAVAILABLE']);
       now += 15 * minute;
     }
+    expect(kinds(await worker.issue({ ...redelivered(message), sentAt: now }))).toEqual(['issued']);
+    const abandoned = (await row(deviceId))?.abandonedSerialNumbers?.L?.map(({ M }) => M ?? {}) ?? [];
+    expect(abandoned).toHaveLength(30);
+    // What was signed, if it was, is known of each.
+    expect(abandoned.flatMap(({ tbsCertificate }) => tbsCertificate?.B ?? [])).toHaveLength(12);
+    const digests = abandoned.map(({ tbsCertificate: tbs, sha256 }) =>
+      tbs?.B === undefined ? Buffer.from(sha256?.B ?? nothing).toString('hex') : digestOfTbs(tbs.B),
+    );
+    expect(digests).toEqual(worker.signer.calls.flat().slice(0, 30));
+    for (const { serialNumber } of abandoned) expect(await isRevoked(serialNumber?.S ?? '')).toBe(true);
+  });
+
+  it.each([
+    [399, 'SIGNER_UNAVAILABLE', 'intent', '400'],
+    [400, 'ATTEMPTS_EXHAUSTED', 'abandoned', '400'],
+  ])('after %i that were given up is answered %s', async (given, answer, state, attempt) => {
+    const { deviceId, message } = await newMessage();
+    worker.signer.faults.push('unavailable');
+    await worker.issue(message);
+    now += 15 * minute;
+    // As many as there would be by now, each of the longest that there are, but for the open one.
+    const whole = { tbsCertificate: { B: new Uint8Array(16_384) } };
+    const digests = {
+      sha256: { B: new Uint8Array(32) },
+      sha384: { B: new Uint8Array(48) },
+      sha512: { B: new Uint8Array(64) },
+    };
+    const serials = Array.from({ length: given - 1 }, (_, index) => ({
+      M: {
+        issuerId: { S: 'i'.repeat(63) },
+        serialNumber: { S: index.toString(16).padStart(32, '0') },
+        crlShard: { N: '65535' },
+        ...(index < 12 ? whole : digests),
+      },
+    }));
+    await store.client.send(
+      new UpdateItemCommand({
+        TableName: tables.issuance,
+        Key: { deviceId: { S: deviceId }, requestId: { S: 'request-1' } },
+        UpdateExpression: 'SET abandonedSerialNumbers = :serials, attempt = :attempt',
+        ExpressionAttributeValues: { ':serials': { L: serials }, ':attempt': { N: `${given}` } },
+      }),
+    );
     worker.signer.faults.push('unavailable');
     expect(kinds(await worker.issue({ ...redelivered(message), sentAt: now }))).toEqual([answer]);
     const stored = await row(deviceId);
-    expect(stored).toMatchObject({ state: { S: state }, attempt: { N: '20' } });
+    expect(stored).toMatchObject({ state: { S: state }, attempt: { N: attempt } });
     expect(stored?.abandonedSerialNumbers?.L).toHaveLength(given);
+    // An answer that is final it is not: it can be sent again, by whoever finds it among the failures.
+    const failure = await failureOf(message, 'transient-exhausted');
+    expect(failure?.code).toBe(answer === 'ATTEMPTS_EXHAUSTED' ? answer : undefined);
   });
 
   it('may still be signed in its last millisecond', async () => {

@@ -158,10 +158,17 @@ async function scan(local: LocalCloud, logicalId: string): Promise<Item[]> {
 
 /** What may have been signed for a row. */
 function digestsOf(item: Item): string[] {
-  const abandoned = (item.abandonedSerialNumbers?.L ?? []).map(({ M: attempt }) => attempt?.tbsCertificate?.B);
+  const attempts = (item.abandonedSerialNumbers?.L ?? []).map(({ M: attempt = {} }) => attempt);
+  const abandoned = attempts.map(({ tbsCertificate }) => tbsCertificate?.B);
+  // Of those beyond the first the row keeps the digests alone (ledger/issuance.ts).
+  const kept = attempts.flatMap(({ sha256, sha384, sha512 }) =>
+    [sha256?.B, sha384?.B, sha512?.B].flatMap((digest) =>
+      digest === undefined ? [] : [Buffer.from(digest).toString('hex')],
+    ),
+  );
   const certificate = item.certificate?.B;
   const standing = certificate === undefined ? item.tbsCertificate?.B : tbsOf(certificate);
-  return [...abandoned, standing].flatMap((tbs) => (tbs === undefined ? [] : [digestOfTbs(tbs)]));
+  return [...kept, ...[...abandoned, standing].flatMap((tbs) => (tbs === undefined ? [] : [digestOfTbs(tbs)]))];
 }
 
 /** Milliseconds between the moment in a canary's text and its signature: a drill may make the HSM slow. */

@@ -113,8 +113,8 @@ subjectAltName:
     - otherName: { typeId: 1.3.6.1.4.1.32473.9, utf8String: 'Gerät {deviceId}' }
   onRequest:
     - dNSName: '{label}.{deviceId}.example.com'
-    - iPAddress: 192.0.2.0/24
-    - iPAddress: 2001:db8::/32
+    - { iPAddress: 192.0.2.0/24, shared: true }
+    - { iPAddress: 2001:db8::/32, shared: true }
 keyUsage: [digitalSignature, nonRepudiation]
 extendedKeyUsage: [clientAuth, serverAuth, emailProtection, 1.3.6.1.5.5.7.3.17]
 certificatePolicies:
@@ -163,6 +163,8 @@ interface Wanted {
   readonly keyType: KeyType;
   readonly deviceId: string;
   readonly at: number;
+  /** Of the device's registration. */
+  readonly allowedNames?: readonly string[];
   /** Asks for the dNSName of the device. */
   readonly dNSName?: boolean;
   /** Asks for these names, in openssl's words. */
@@ -271,7 +273,9 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
     const { authority, close, clock } = openAt(at);
     try {
       const privateKeys = wanted.map(({ keyType }) => keyOf(keyType));
-      for (const { deviceId } of wanted) await devices.register({ deviceId, state: 'active' });
+      for (const { deviceId, allowedNames } of wanted) {
+        await devices.register({ deviceId, state: 'active', ...(allowedNames === undefined ? {} : { allowedNames }) });
+      }
       const batch = wanted.map(({ deviceId, profile, dNSName = false, names }, index) => {
         const asked = dNSName ? `DNS:${deviceId}` : names;
         const extensions = asked === undefined ? {} : { extensions: [`subjectAltName = ${asked}`] };
@@ -323,6 +327,7 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
         keyType: 'P-256',
         deviceId: 'pump-10',
         names: 'DNS:mqtt.pump-10.devices.example.com, IP:10.1.2.3, IP:fd00::1',
+        allowedNames: ['IP:10.1.2.3', 'IP:fd00::1'],
       },
       ...(['P-256', 'RSA 2048', 'Ed25519'] as const).map((keyType) => ({
         profile: everyName,

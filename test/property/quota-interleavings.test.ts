@@ -14,16 +14,16 @@ import { deviceTls } from '../support/profile.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
 
 /**
- * Several requests of one device under a quota, by the issue function's own way of a batch, by several workers at once whose
+ * Several requests of one device under a quota, or a renewal's window, by the issue function's own way of a batch, by several workers at once whose
  * clocks differ, and reconciliation beside them, with every call to DynamoDB and to the signer in an order, and with a fate,
- * that the test chooses. At no time does the device have more certificates than its quota.
+ * that the test chooses. At no time does the device have more certificates than it may.
  */
 
 const start = Date.parse('2026-11-22T12:00:00Z');
 const day = 86_400_000;
 const requestIds = ['request-1', 'request-2', 'request-3', 'request-4'];
 
-type Quota = NonNullable<Profile['quota']>;
+type Limits = Pick<Profile, 'quota' | 'renewal'>;
 
 let store: Tables;
 let ca: IssuingCa;
@@ -64,13 +64,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ wait: fc.constantFrom(minute, 16 * minute) }) },
 );
 
-const quota: fc.Arbitrary<Quota> = fc.oneof(
-  fc.record({ liveCertificatesPerDevice: fc.integer({ min: 1, max: 2 }) }),
-  fc.record({ perDevicePerDay: fc.integer({ min: 1, max: 2 }) }),
+const limits: fc.Arbitrary<Limits> = fc.oneof(
+  fc.record({ quota: fc.record({ liveCertificatesPerDevice: fc.integer({ min: 1, max: 2 }) }) }),
+  fc.record({ quota: fc.record({ perDevicePerDay: fc.integer({ min: 1, max: 2 }) }) }),
+  // Long before the window of the first certificate there is no second one.
+  fc.constant({ renewal: { windowDays: 30, key: 'either' as const } }),
 );
 
-const limitOf = ({ liveCertificatesPerDevice, perDevicePerDay }: Quota): number =>
-  liveCertificatesPerDevice ?? perDevicePerDay ?? Number.NaN;
+const limitOf = ({ quota, renewal }: Limits): number =>
+  renewal === undefined ? (quota?.liveCertificatesPerDevice ?? quota?.perDevicePerDay ?? Number.NaN) : 1;
 
 class World {
   readonly deviceId = `device-${++runs}`;
@@ -80,8 +82,8 @@ class World {
   #workers = 0;
   now = start;
 
-  constructor(limits: Quota) {
-    this.#profile = { ...deviceTls, quota: limits };
+  constructor(limited: Limits) {
+    this.#profile = { ...deviceTls, ...limited };
     this.#messages = requestIds.map((requestId) => queue(this.now, { deviceId: this.deviceId, requestId }));
   }
 
@@ -170,21 +172,21 @@ class World {
 
 const issuedIn = (states: readonly string[]): number => states.filter((state) => state === 'issued').length;
 
-it('never gives a device more than its quota, whoever dies, whatever is lost and whose clock is wrong', async () => {
+it('never gives a device more than it may have, whoever dies, whatever is lost and whose clock is wrong', async () => {
   await fc.assert(
-    fc.asyncProperty(quota, fc.array(step, { minLength: 30, maxLength: 120, size: 'max' }), async (limits, steps) => {
-      const world = new World(limits);
+    fc.asyncProperty(limits, fc.array(step, { minLength: 30, maxLength: 120, size: 'max' }), async (limited, steps) => {
+      const world = new World(limited);
       await devices.register({ deviceId: world.deviceId, state: 'active' });
       for (const index of requestIds.keys()) void world.deliver([index], (index - 2) * 2 * minute);
       for (const next of steps) await world.take(next);
       // Nothing leads out of `issued`, and none ends or is revoked here: what was too many once would be so now.
-      expect(issuedIn(await world.statesOf())).toBeLessThanOrEqual(limitOf(limits));
+      expect(issuedIn(await world.statesOf())).toBeLessThanOrEqual(limitOf(limited));
       await world.calmDown();
       // Whoever gave way did so for those who went on: in the end there are as many as there may be.
       const states = await world.statesOf();
       expect(states).toEqual([
-        ...Array.from({ length: limitOf(limits) }, () => 'issued'),
-        ...Array.from({ length: requestIds.length - limitOf(limits) }, () => 'rejected'),
+        ...Array.from({ length: limitOf(limited) }, () => 'issued'),
+        ...Array.from({ length: requestIds.length - limitOf(limited) }, () => 'rejected'),
       ]);
     }),
     // The last: a busy machine does fewer.
@@ -192,11 +194,11 @@ it('never gives a device more than its quota, whoever dies, whatever is lost and
   );
 }, 120_000);
 
-it('gives up no attempt for a quota where there is one worker', async () => {
+it('gives up no attempt for a limit where there is one worker', async () => {
   const batches = fc.array(fc.subarray([0, 1, 2, 3], { minLength: 1 }), { minLength: 1, maxLength: 4 });
   await fc.assert(
-    fc.asyncProperty(quota, batches, fc.infiniteStream(fc.nat({ max: 7 })), async (limits, some, choices) => {
-      const world = new World(limits);
+    fc.asyncProperty(limits, batches, fc.infiniteStream(fc.nat({ max: 7 })), async (limited, some, choices) => {
+      const world = new World(limited);
       await devices.register({ deviceId: world.deviceId, state: 'active' });
       const order = choices[Symbol.iterator]();
       for (const batch of some) {
@@ -207,7 +209,7 @@ it('gives up no attempt for a quota where there is one worker', async () => {
       const rows = await world.rows();
       expect(rows.flatMap(({ abandonedSerialNumbers: given }) => given?.L ?? [])).toEqual([]);
       const asked = new Set(some.flat()).size;
-      expect(issuedIn(await world.statesOf())).toBe(Math.min(asked, limitOf(limits)));
+      expect(issuedIn(await world.statesOf())).toBe(Math.min(asked, limitOf(limited)));
     }),
     { numRuns: 25, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: false },
   );

@@ -71,15 +71,16 @@ export const mustBeEmpty = [
   'abandonedNotRevoked',
 ] as const satisfies readonly (keyof Audit)[];
 
-/** An attempt of a row: everything that may have been signed for it is over this TBS. */
+/** An attempt of a row: everything that may have been signed for it is over this TBS, or has one of these digests. */
 interface Attempt {
   readonly request: string;
   readonly issuerId: string;
   readonly serialNumber: string;
   readonly crlShard: string;
   readonly state: 'intent' | 'issued' | 'abandoned';
-  /** DER */
-  readonly tbsCertificate: Uint8Array;
+  /** DER; undefined where the row keeps the digests instead. */
+  readonly tbsCertificate: Uint8Array | undefined;
+  readonly digests: readonly string[];
 }
 
 /**
@@ -90,8 +91,7 @@ interface Attempt {
 export function audit(input: AuditInput): Audit {
   const { signatures, issuance, revocations, otherDigests = [], requests = [], failures = [], deliveries = [] } = input;
   const attempts = issuance.flatMap(attemptsOf);
-  const digests = new Map(attempts.map((attempt) => [attempt, digestOfTbs(attempt.tbsCertificate)]));
-  const accounted = new Set([...digests.values(), ...otherDigests]);
+  const accounted = new Set([...attempts.flatMap(({ digests }) => digests), ...otherDigests]);
   const signed = new Set(signatures);
   const issued = new Map(
     issuance
@@ -110,13 +110,13 @@ export function audit(input: AuditInput): Audit {
     duplicateSerials: repeated(attempts.map(({ issuerId, serialNumber }) => `${issuerId}#${serialNumber}`)),
     signaturesWithoutRow: [...signed].filter((digest) => !accounted.has(digest)),
     issuedWithoutSignature: attempts
-      .filter((attempt) => attempt.state === 'issued' && !signed.has(digests.get(attempt) ?? ''))
+      .filter((attempt) => attempt.state === 'issued' && !attempt.digests.some((digest) => signed.has(digest)))
       .map(({ request }) => request),
     rowsWithoutCertificate: issuance
       .filter((item) => text(item, 'state') !== 'issued' && text(item, 'state') !== 'rejected')
       .map(keyOfItem),
     certificatesOfAnotherRow: attempts
-      .filter(({ tbsCertificate, serialNumber }) => serialNumberOf(tbsCertificate) !== serialNumber)
+      .filter(({ tbsCertificate: tbs, serialNumber }) => tbs !== undefined && serialNumberOf(tbs) !== serialNumber)
       .map(({ request }) => request),
     abandonedNotRevoked: unsettled
       .filter(({ issuerId, crlShard, serialNumber }) => !revoked.has(`${issuerId}#${crlShard}#${serialNumber}`))
@@ -134,16 +134,23 @@ function attemptsOf(item: Item): Attempt[] {
       request,
       ...fieldsOf(attempt),
       state: 'abandoned',
-      tbsCertificate: bytes(attempt, 'tbsCertificate'),
+      ...toBeSigned(attempt),
     }),
   );
-  if (state === 'intent') {
-    return [...abandoned, { request, ...fieldsOf(item), state, tbsCertificate: bytes(item, 'tbsCertificate') }];
-  }
+  if (state === 'intent') return [...abandoned, { request, ...fieldsOf(item), state, ...toBeSigned(item) }];
   if (state === 'issued') {
-    return [...abandoned, { request, ...fieldsOf(item), state, tbsCertificate: tbsOf(bytes(item, 'certificate')) }];
+    const tbsCertificate = { B: tbsOf(bytes(item, 'certificate')) };
+    return [...abandoned, { request, ...fieldsOf(item), state, ...toBeSigned({ tbsCertificate }) }];
   }
   return abandoned;
+}
+
+/** Of the first abandoned attempts, and of others, a row keeps the TBS; of further ones the digests (ledger/issuance.ts). */
+function toBeSigned(attempt: Item): Pick<Attempt, 'tbsCertificate' | 'digests'> {
+  const tbsCertificate = attempt.tbsCertificate?.B;
+  if (tbsCertificate !== undefined) return { tbsCertificate, digests: [digestOfTbs(tbsCertificate)] };
+  const digests = ['sha256', 'sha384', 'sha512'].map((hash) => Buffer.from(bytes(attempt, hash)).toString('hex'));
+  return { tbsCertificate, digests };
 }
 
 const fieldsOf = (item: Item) => ({

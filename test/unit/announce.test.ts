@@ -123,6 +123,29 @@ describe('announce', () => {
     }
   });
 
+  it('publishes no more bytes at once than SNS takes, and alone what alone is more', async () => {
+    const { client, calls } = topicThat(() => ({}));
+    const told = (detail: string): Outcome => ({ ...rejected, detail });
+    const length = (outcome: Outcome) => {
+      const message = JSON.stringify(announcementOf(outcome, profiles));
+      return Buffer.byteLength(`${message}typeStringcertificate.rejecteddeviceIdStringd`);
+    };
+    const left = 262_144 - length(told('ä'.repeat(100_000))) - length(told(''));
+    const details = [
+      'ä'.repeat(100_000),
+      'x'.repeat(left),
+      'ä'.repeat(100_000),
+      'x'.repeat(left + 1),
+      'ä'.repeat(131_000),
+    ];
+    expect(await announce(client, topic, profiles, [...details, '', ''].map(told))).toEqual(new Map());
+    const sent = calls.map(({ PublishBatchRequestEntries: entries = [] }) =>
+      entries.map(({ Message: message = '' }) => (JSON.parse(message) as { detail: string }).detail),
+    );
+    const [first, second, third, fourth, tooLong] = details;
+    expect(sent).toEqual([[first, second], [third], [fourth], [tooLong], ['', '']]);
+  });
+
   it('publishes nothing where there is nothing to tell', async () => {
     const { client, calls } = topicThat(() => ({}));
     expect(await announce(client, topic, profiles, silent)).toEqual(new Map());

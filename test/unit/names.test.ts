@@ -208,6 +208,8 @@ describe("another device's name", () => {
     }
   };
   const email = (text: string) => contextPrimitive(1, Buffer.from(text));
+  const otherNameOf = (typeId: string, value: Uint8Array) =>
+    contextConstructed(0, objectIdentifier(typeId), contextConstructed(0, value));
 
   it.each<readonly [string, Uint8Array, readonly string[], Profile]>([
     [
@@ -268,8 +270,62 @@ describe("another device's name", () => {
       [],
       profileOf([{ rfc822Name: 'a{deviceId}@b.c' }, { rfc822Name: '{deviceId}@b.c' }]),
     ],
+    [
+      'as the text of an otherName',
+      otherNameOf('1.2.3', utf8String('aa')),
+      [],
+      profileOf([
+        { otherName: { typeId: '1.2.3', utf8String: 'a{deviceId}' } },
+        { otherName: { typeId: '1.2.3', utf8String: '{deviceId}' } },
+      ]),
+    ],
+    [
+      'as the text of an otherName, in which it is twice',
+      otherNameOf('1.2.3', utf8String('aaaa')),
+      [],
+      profileOf([
+        { otherName: { typeId: '1.2.3', utf8String: 'a{deviceId}' } },
+        { otherName: { typeId: '1.2.3', utf8String: '{deviceId}{deviceId}' } },
+      ]),
+    ],
+    [
+      'as the text of an otherName of another type, which is another name',
+      otherNameOf('1.2.3', utf8String('aa')),
+      ['a'],
+      profileOf([
+        { otherName: { typeId: '1.2.3', utf8String: 'a{deviceId}' } },
+        { otherName: { typeId: '1.2.4', utf8String: '{deviceId}' } },
+      ]),
+    ],
+    [
+      "as a hardware module's serial number",
+      otherNameOf('1.3.6.1.5.5.7.8.4', sequence(objectIdentifier('1.2.3'), octetString(Buffer.from('aa')))),
+      [],
+      profileOf(
+        [{ hardwareModuleName: { hwType: '1.2.3', hwSerialNum: 'a{deviceId}' } }],
+        [{ hardwareModuleName: { hwType: '1.2.3', hwSerialNum: '{deviceId}' } }],
+      ),
+    ],
+    [
+      'as a permanent identifier',
+      otherNameOf('1.3.6.1.5.5.7.8.3', sequence(utf8String('aa'))),
+      [],
+      profileOf([
+        { permanentIdentifier: { identifierValue: 'a{deviceId}' } },
+        { permanentIdentifier: { identifierValue: '{deviceId}' } },
+      ]),
+    ],
   ])('is not granted: one %s', (_, name, owners, profile) => {
     expect(ids.filter((id) => isGranted(id, profile, name))).toEqual(owners);
+  });
+
+  it('is not among those that a refusal says may be asked for', () => {
+    const profile = profileOf(
+      [{ dNSName: '{deviceId}' }, { dNSName: '{deviceId}.example.com' }],
+      [{ rfc822Name: 'a@b.c' }],
+    );
+    const { message } = refused({ names: [dNSName('pump-7.example.com')] }, profile, 'pump-7');
+    expect(message).toMatch(/grants this device rfc822Name a@b\.c, dNSName pump-7\.$/);
   });
 
   it('may be one that the profile writes down for all', () => {
@@ -304,8 +360,8 @@ describe("another device's name", () => {
     { uniformResourceIdentifier: 'https://{deviceId}.example.com/{label}/x-{label}' },
     { rfc822Name: '{deviceId}@{deviceId}.example.com' },
     { iPAddress: '10.0.0.1/32' },
-    { iPAddress: '0.0.0.0/0' },
-    { iPAddress: '2001:db8:8000::/33' },
+    { iPAddress: '0.0.0.0/0', shared: true },
+    { iPAddress: '2001:db8:8000::/33', shared: true },
   ])('is no matter in %j', (template) => expect(grantableNameTemplate.safeParse(template).error).toBeUndefined());
 });
 
@@ -553,6 +609,34 @@ describe('what a profile grants on request', () => {
       const asked = { subject: [], requestedExtensions: readRequest(key, { names: [name] }).requestedExtensions };
       expect(refusalOf(() => grantNames(granting(template), deviceId, asked)).code).toBe('NAME_NOT_ALLOWED');
     }
+  });
+
+  it('has all that a registration may list, and no other beside so many', () => {
+    const registered = 'always' as const;
+    const profile = granting({ dNSName: 'a.example.com' });
+    const withRegistered = { ...profile, subjectAltName: { ...profile.subjectAltName, registered } };
+    const listed = Array.from({ length: 100 }, (_, index) => `DNS:a${index}.example.com`);
+    const granted = (names: readonly Uint8Array[]) =>
+      grantNames(withRegistered, deviceId, readRequest(key, { names }), listed).subjectAltName;
+    expect(granted([])).toHaveLength(101);
+    expect(refusalOf(() => granted([dNSName('a.example.com')])).code).toBe('NAME_NOT_ALLOWED');
+  });
+
+  it('ends at 8 KiB of names', () => {
+    const profile = granting({ uniformResourceIdentifier: 'urn:x:{deviceId}/{label}' });
+    const uri = (index: number, length: number) => {
+      const segment = `${index}`.padEnd(length - 'urn:x:device-1/'.length, 'a');
+      return uniformResourceIdentifier(`urn:x:device-1/${segment}`);
+    };
+    // Tag and length have 4 bytes, below 256 characters 3.
+    const names = (last: number) => [...Array.from({ length: 4 }, (_, index) => uri(index, 2000)), uri(4, last)];
+    const own = encodeGeneralName({ kind: 'uniformResourceIdentifier', value: urn }).length;
+    const left = 8_192 - own - 4 * 2004 - 3;
+    expect(grant({ names: names(left) }, profile).subjectAltName).toHaveLength(6);
+    expect(refused({ names: names(left + 1) }, profile)).toEqual({
+      code: 'NAME_NOT_ALLOWED',
+      message: expect.stringContaining('have 8193 bytes together'),
+    });
   });
 
   it('is refused when the CSR asks for more than anybody reads', () => {

@@ -32,6 +32,10 @@ const always = "- uniformResourceIdentifier: 'urn:dev:org:32473-{deviceId}'";
 const onRequest = "- dNSName: '{deviceId}'";
 const commonName = "- commonName: '{deviceId}'";
 
+/** Entries of a list, each with the end of its text padded, and another. */
+const repeated = (entry: string, count: number, padding: number): string =>
+  Array.from({ length: count }, (_, index) => `${entry}${index.toString().padStart(padding, '0')}'`).join('\n    ');
+
 describe('readProfile', () => {
   it('reads the deployed profile, with the hash of its bytes', () => {
     expect(deviceTls).toMatchObject({ name: 'device-tls', issuer: 'devices', keyUsage: ['digitalSignature'] });
@@ -258,7 +262,7 @@ describe('readProfile', () => {
     ],
     [
       'a family of wildcards, of which none is granted',
-      [onRequest, "- dNSName: '*.{label}.example.com'"],
+      [onRequest, "- { dNSName: '*.{label}.example.com', shared: true }"],
       'subjectAltName.onRequest.0.dNSName: must be a host name',
     ],
     [
@@ -268,7 +272,7 @@ describe('readProfile', () => {
     ],
     [
       'a request for a URI with a broken escape',
-      [onRequest, "- uniformResourceIdentifier: 'urn:x:%g{label}'"],
+      [onRequest, "- { uniformResourceIdentifier: 'urn:x:%g{label}', shared: true }"],
       'subjectAltName.onRequest.0.uniformResourceIdentifier: must be an absolute URI',
     ],
     [
@@ -291,6 +295,35 @@ describe('readProfile', () => {
   });
 
   it.each([
+    ['addresses', '- iPAddress: 10.0.0.0/8'],
+    ['addresses of IPv6', '- iPAddress: fd00::/8'],
+    ['two addresses', '- iPAddress: 10.0.0.0/31'],
+    ['hosts', "- dNSName: '{label}.example.com'"],
+    ['SPIFFE IDs', "- uniformResourceIdentifier: 'spiffe://example.com/{label}'"],
+  ])('refuses a family of %s that any device could have, unless it says so', (_, family) => {
+    expect(problemsOf(edited([onRequest, family]))).toEqual([
+      expect.stringMatching(/^subjectAltName\.onRequest\.0: any device .* say so with shared: true$/),
+    ]);
+    const shared = family.replace(/^- (.*)$/, '- { $1, shared: true }');
+    expect(readProfile('p.yaml', edited([onRequest, shared])).name).toBe('device-tls');
+  });
+
+  it.each([
+    ['onRequest', onRequest, "- { dNSName: '{deviceId}', shared: true }", 'subjectAltName.onRequest.0.shared: is for'],
+    ['onRequest', onRequest, '- { iPAddress: 10.0.0.1/32, shared: true }', 'subjectAltName.onRequest.0.shared: is for'],
+    ['always', always, '- { dNSName: x.example.com, shared: true }', 'subjectAltName.always.0: Unrecognized key'],
+  ])('refuses shared where nobody chooses, under %s', (_, where, entry, problem) => {
+    expect(problemsOf(edited([where, entry]))).toEqual([expect.stringContaining(problem)]);
+  });
+
+  it('refuses more names for every certificate than half of what one holds', () => {
+    const long = repeated("- uniformResourceIdentifier: 'urn:x:{deviceId}:", 20, 131);
+    expect(problemsOf(edited([always, long]))).toEqual([
+      'subjectAltName.always: with the longest device id these have 4100 bytes together; at most 4096',
+    ]);
+  });
+
+  it.each([
     ['a country', [commonName, '- countryName: DE']],
     ['every character of a PrintableString', [commonName, `- serialNumber: "aZ09 '()+,-./:=?{deviceId}"`]],
     ['an umlaut where it may be', ['organizationName: Mintmark devices', 'organizationName: Müller']],
@@ -298,6 +331,9 @@ describe('readProfile', () => {
     ['a label of choice', [onRequest, "- dNSName: '{label}.{deviceId}.example.com'"]],
     ['a segment of choice', [onRequest, "- uniformResourceIdentifier: 'spiffe://example.com/{deviceId}/{label}'"]],
     ['a mailbox', [always, "- rfc822Name: '{deviceId}@example.com'"]],
+    ['addresses for everybody, where it says so', [onRequest, '- { iPAddress: 10.0.0.0/8, shared: true }']],
+    ['one address that is written down', [onRequest, '- iPAddress: 10.0.0.1/32']],
+    ['names of 4 KiB', [always, repeated("- uniformResourceIdentifier: 'urn:x:{deviceId}:", 20, 130)]],
   ] as const)('takes %s', (_, edit) => {
     expect(readProfile('p.yaml', edited(edit)).name).toBe('device-tls');
   });

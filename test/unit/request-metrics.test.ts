@@ -78,7 +78,8 @@ describe('measureOutcomes', () => {
 
 describe('measureFailures', () => {
   it.each(Object.keys(errorKinds) as ErrorCode[])('%s: given up is what was retried for want of something', (code) => {
-    const isOurs = errorKinds[code].disposition === 'retry' && code !== 'INTERNAL';
+    const wasRetried = errorKinds[code].disposition === 'retry' || code === 'ATTEMPTS_EXHAUSTED';
+    const isOurs = wasRetried && code !== 'INTERNAL';
     expect(values(measureFailures([code, code]))).toEqual({
       RequestsFailed: 2,
       ...(isOurs ? { RequestsGivenUp: 2 } : {}),

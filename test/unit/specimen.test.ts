@@ -115,6 +115,61 @@ allowedSenders: any
     ]);
   });
 
+  it.each([
+    ["dNSName: '{deviceId}', dNSName: '{deviceId}.example.com'", 1, /never granted: .*asks for the dNSName/],
+    ["uniformResourceIdentifier: 'spiffe://example.com/{deviceId}'", 0, /a SPIFFE ID has no other URI/],
+    ["rfc822Name: '{deviceId}@example.com', rfc822Name: 'x{deviceId}@example.com'", 1, /never granted/],
+    ["dNSName: '{deviceId}', { dNSName: '{label}.example.com', shared: true }", 1, /never granted/],
+  ])('is a name that may be asked for and is never granted: %s', (onRequest, index, message) => {
+    const entries = onRequest
+      .split(/, (?=dNS|rfc|\{ )/)
+      .map((entry) => (entry.startsWith('{') ? entry : `{ ${entry} }`));
+    const yaml = base.replace('onRequest: []', `onRequest: [${entries.join(', ')}]`);
+    expect(problemsOf(yaml, 'x')).toEqual([
+      expect.objectContaining({
+        line: 6,
+        field: `subjectAltName.onRequest.${index}`,
+        message: expect.stringMatching(message),
+      }),
+    ]);
+  });
+
+  it('is a name that is left out as one that the profile ignores', () => {
+    const yaml = base
+      .replace('onRequest: []', "onRequest: [dNSName: '{deviceId}', dNSName: '{deviceId}.example.com']")
+      .replace('extensions: []', 'extensions: [], subjectAltNames: [dNSName]');
+    expect(problemsOf(yaml, 'x')).toEqual([
+      expect.objectContaining({ field: 'subjectAltName.onRequest.1', message: expect.stringContaining('ignored') }),
+    ]);
+  });
+
+  it('is nothing about names of which one at least is granted, and those that the device id cannot be in', () => {
+    const granting = [
+      "{ dNSName: '{deviceId}.example.com' }",
+      "{ dNSName: '{label}.{deviceId}.example.com' }",
+      "{ uniformResourceIdentifier: 'urn:x/{deviceId}' }",
+      "{ uniformResourceIdentifier: 'urn:x/{label}', shared: true }",
+      '{ iPAddress: 0.0.0.0/0, shared: true }',
+      "{ iPAddress: '::/0', shared: true }",
+      '{ iPAddress: 10.0.0.0/8, shared: true }',
+      "{ otherName: { typeId: 1.2.3, utf8String: '{deviceId}' } }",
+    ];
+    const yaml = base.replace('onRequest: []', `onRequest: [${granting.join(', ')}]`);
+    expect(problemsOf(yaml, 'pump-7')).toEqual([]);
+    expect(problemsOf(yaml, 'PUMP_7')).toEqual([]);
+  });
+
+  it('is more in a certificate than is kept of it', () => {
+    const extension = (arc: number) =>
+      `{ extnID: 1.2.3.${arc}, critical: false, extnValue: '0482${'07d0'}${'00'.repeat(2000)}' }`;
+    const yaml = (count: number) =>
+      `${base}extensions: [${Array.from({ length: count }, (_, arc) => extension(arc)).join(', ')}]\n`;
+    expect(problemsOf(yaml(2), 'pump-7')).toEqual([]);
+    expect(problemsOf(yaml(3), 'pump-7')).toEqual([
+      expect.objectContaining({ field: 'extensions', message: expect.stringContaining('at most 6144') }),
+    ]);
+  });
+
   it('names the kinds of keys where not every one is kept', () => {
     const profile = readProfile('p.yaml', base);
     // No text of a profile says so: its reader sees that, and this one is changed after it.

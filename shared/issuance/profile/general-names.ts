@@ -40,6 +40,19 @@ export const generalNameTemplate = z
 
 const choosable = (kind: TextKind) => placed(kind, [deviceIdPlaceholder, labelPlaceholder]);
 
+interface Family {
+  readonly dNSName?: string | undefined;
+  readonly uniformResourceIdentifier?: string | undefined;
+  readonly iPAddress?: string | undefined;
+}
+
+/** Whether any device may choose a name that stands for another one: of a family in which no device id is. */
+function isOfManyDevices({ dNSName, uniformResourceIdentifier, iPAddress }: Family): boolean {
+  const text = dNSName ?? uniformResourceIdentifier ?? '';
+  const isOfAnybody = text.includes(labelPlaceholder) && !text.includes(deviceIdPlaceholder);
+  return isOfAnybody || (iPAddress !== undefined && readAddressRange(iPAddress)?.isOneAddress === false);
+}
+
 /** One name, or one family of names, that the CSR may choose. */
 export const grantableNameTemplate = z
   .strictObject({
@@ -54,8 +67,21 @@ export const grantableNameTemplate = z
       )
       .optional(),
     ...deviceNames,
+    shared: z
+      .literal(true)
+      .optional()
+      .describe('any device may have any of these names, also one that another device goes by'),
   })
-  .refine(oneInEach, 'one name in each list entry');
+  .refine((entry) => oneInEach({ ...entry, shared: undefined }), 'one name in each list entry')
+  .refine((entry) => entry.shared === true || !isOfManyDevices(entry), {
+    error:
+      'any device may have any of these names, and so the one of another: put {deviceId} into it, have each device ' +
+      'registered with its names (registered), or say so with shared: true',
+  })
+  .refine((entry) => entry.shared === undefined || isOfManyDevices(entry), {
+    path: ['shared'],
+    error: 'is for a range of addresses, or a {label} without {deviceId}',
+  });
 
 export type GeneralNameTemplate = z.infer<typeof generalNameTemplate>;
 export type GrantableNameTemplate = z.infer<typeof grantableNameTemplate>;

@@ -1,5 +1,7 @@
 import * as z from 'zod';
 import { DerError, DerReader } from '../../asn1/index.ts';
+import { longestNameOf } from '../grants.ts';
+import { lengthOfNames, longestAlwaysGranted } from '../name-lengths.ts';
 import { principalIdForm, principalIdPattern } from '../principal-id.ts';
 import { generalNameTemplate, grantableNameTemplate } from './general-names.ts';
 import { attributeProblems, generalNameProblems, plainDeviceId, type TextProblem, uriProblem } from './static-texts.ts';
@@ -284,6 +286,14 @@ function contradictionsOf(profile: ProfileContents): readonly Contradiction[] {
     say(
       'a server is looked for by a dNSName, an iPAddress or a URI with a host (RFC 9525 section 2), and none can be granted',
       'subjectAltName',
+    );
+  }
+  const alwaysLength = lengthOfNames(names.always.flatMap((each) => longestNameOf(each) ?? []));
+  if (alwaysLength > longestAlwaysGranted) {
+    say(
+      `with the longest device id these have ${alwaysLength} bytes together; at most ${longestAlwaysGranted}`,
+      'subjectAltName',
+      'always',
     );
   }
   if (names.always.length === 0)
