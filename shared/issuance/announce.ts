@@ -51,7 +51,7 @@ export type Announcement =
     };
 
 /** By name, those that are deployed. */
-type Profiles = ReadonlyMap<string, Pick<Profile, 'renewal'>>;
+type Profiles = ReadonlyMap<string, Pick<Profile, 'renewal' | 'validity'>>;
 
 /**
  * The announcement of an outcome; none for what has no answer under a device id.

@@ -89,6 +89,20 @@ const isOfForm = {
   rfc822Name: isMailbox,
 } as const satisfies Record<TextKind, (value: string) => boolean>;
 
+/** What a name is not, for a sentence: none of its kind that could be in a certificate is granted; undefined where it is one. */
+export function formProblem({ kind, value }: GeneralName): string | undefined {
+  switch (kind) {
+    case 'dNSName':
+      return isHostName(value) || isWildcardName(value) ? undefined : 'no host name';
+    case 'uniformResourceIdentifier':
+      return isUri(value) ? undefined : 'no absolute URI of its scheme';
+    case 'rfc822Name':
+      return isMailbox(value) ? undefined : 'no mailbox';
+    default:
+      return undefined;
+  }
+}
+
 /** What a template grants; undefined where this device id cannot be in it. */
 export function grantOf(template: GrantableNameTemplate, deviceId: string): Grant | undefined {
   if (template.iPAddress !== undefined) return addressGrant(template.iPAddress);

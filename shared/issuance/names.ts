@@ -4,7 +4,16 @@ import type { CertificationRequest, RequestedExtension } from './certification-r
 import type { DistinguishedName } from './distinguished-name.ts';
 import { type GeneralName, readGeneralNames } from './general-names.ts';
 import { describeGranted, type GrantedGeneralName, isSameName } from './granted-name.ts';
-import { filled, type Grant, grantOf, grantOfName, hasPlaceholder, isOfAnotherDevice, nameOf } from './grants.ts';
+import {
+  filled,
+  formProblem,
+  type Grant,
+  grantOf,
+  grantOfName,
+  hasPlaceholder,
+  isOfAnotherDevice,
+  nameOf,
+} from './grants.ts';
 import { type IgnoredRequest, summariseIgnored } from './ignored-requests.ts';
 import { asksToSignForOthers } from './key-usage.ts';
 import { hasSpiffeScheme } from './name-forms.ts';
@@ -204,9 +213,11 @@ function notGranted(
   profile: Profile,
 ): MintmarkError {
   const names = [...always.map(describeGranted), ...onRequest.map(({ description }) => description)].join(', ');
+  const form = formProblem(name);
   return new MintmarkError(
     'NAME_NOT_ALLOWED',
-    `The CSR asks for the ${describeRequested(name)} in its subjectAltName; the profile ${profile.name} grants this device ${names}.`,
+    `The CSR asks for the ${describeRequested(name)} in its subjectAltName${form === undefined ? '' : `, which is ${form}`}; ` +
+      `the profile ${profile.name} grants this device ${names}.`,
   );
 }
 
@@ -227,7 +238,7 @@ function ignoredAttributes(
       throw new MintmarkError(
         'NAME_NOT_ALLOWED',
         `The CSR's subject has ${nameOfAttribute(type)} ${quoted(value)}; the profile ${profile.name} grants this device ` +
-          `${granted.map((attribute) => `${attribute.type} ${attribute.value}`).join(', ')}.`,
+          `${granted.map((attribute) => `${attribute.type} ${attribute.value}`).join(', ') || 'a subject without attributes'}.`,
       );
     }
     ignored.push({ kind: `subject ${name}` });

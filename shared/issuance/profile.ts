@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import type * as z from 'zod';
 import { MintmarkError } from '../errors.ts';
 import { type ProfileContents, profileSchema } from './profile/schema.ts';
 
@@ -56,15 +57,24 @@ export function readProfile(file: string, yaml: string): Profile {
   const mistakes = [...document.errors, ...document.warnings];
   if (mistakes.length > 0) {
     throw new ProfileError(
-      mistakes.map(({ message, pos }) => ({
+      mistakes.map(({ code, message, pos }) => ({
         file,
         ...placeOf(lines, pos[0]),
-        // The parser's messages go on with the place, and a picture of it.
-        message: message.replace(/ at line \d+, column \d+:?(\n[^]*)?$/, ''),
+        message:
+          code === 'DUPLICATE_KEY'
+            ? `the field ${/^[^:\n]*/.exec(yaml.slice(pos[0]))?.[0].trim()} is there twice`
+            : // The parser's messages go on with the place, and a picture of it.
+              message.replace(/ at line \d+, column \d+:?(\n[^]*)?$/, ''),
       })),
     );
   }
-  const result = profileSchema.safeParse(valueOf(file, document));
+  const value = valueOf(file, document);
+  if (!isMapping(value)) {
+    throw new ProfileError([
+      { file, line: 1, column: 1, field: 'the file', message: 'is no profile: fields such as `name: device-tls` are' },
+    ]);
+  }
+  const result = profileSchema.safeParse(value, { error: inSentences });
   if (!result.success) {
     throw new ProfileError(
       result.error.issues.flatMap((issue) =>
@@ -80,6 +90,13 @@ export function readProfile(file: string, yaml: string): Profile {
   }
   return { ...result.data, hash: createHash('sha256').update(yaml).digest('hex') };
 }
+
+const isMapping = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Where the schema has no sentence of its own. */
+const inSentences: z.core.$ZodErrorMap = ({ code, input }) =>
+  (code === 'invalid_type' || code === 'invalid_value') && input === undefined ? 'is missing' : undefined;
 
 const placeOf = (lines: LineCounter, offset: number): { line: number; column: number } => {
   const { line, col } = lines.linePos(offset);

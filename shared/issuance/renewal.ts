@@ -1,5 +1,6 @@
 import { MintmarkError } from '../errors.ts';
-import { lifetimeOf, type Profile } from './profile.ts';
+import { windowOf } from './profile/schema.ts';
+import type { Profile } from './profile.ts';
 import { withoutEnd } from './tbs.ts';
 
 type Renewal = NonNullable<Profile['renewal']>;
@@ -28,32 +29,27 @@ export interface RenewableCertificate extends Validity {
 export function renewalOpensAt(renewal: Renewal | undefined, { notBefore, notAfter }: Validity): number {
   const end = notAfter + 1000;
   const lifetime = end - notBefore;
-  const window = windowOf(renewal, lifetime);
+  // Of a profile that has none, a third of the lifetime: advice then, and not a rule.
+  const window = renewal === undefined ? Math.floor(lifetime / 3) : windowOf(renewal, lifetime);
   return Math.max(notBefore, Math.ceil((end - window) / 1000) * 1000);
-}
-
-/** In milliseconds. Of a profile that has none, a third of the lifetime: advice then, and not a rule. */
-function windowOf(renewal: Renewal | undefined, lifetime: number): number {
-  if (renewal?.windowDays !== undefined) return lifetimeOf({ days: renewal.windowDays });
-  return renewal?.windowPercent === undefined
-    ? Math.floor(lifetime / 3)
-    : Math.floor((lifetime * renewal.windowPercent) / 100);
 }
 
 /**
  * When a device had best come for its next certificate: within the first half of the window, so that a failure leaves the
  * other half; where in it, its serial number says. That is random, so a fleet that was enrolled within a minute is spread
  * evenly over the half; and it is the same whenever it is asked for, with nothing to store.
+ * Not before the certificate was issued, though one that was made shorter than its profile says may have its window open by then.
  * @param profile undefined where it is not known
  * @returns milliseconds since the epoch, a whole second; undefined for a certificate without an end
  */
 export function renewAfterOf(
-  profile: Pick<Profile, 'renewal'> | undefined,
+  profile: Pick<Profile, 'renewal' | 'validity'> | undefined,
   certificate: Validity & Pick<RenewableCertificate, 'serialNumber'>,
 ): number | undefined {
   if (certificate.notAfter >= withoutEnd) return undefined;
-  const opensAt = renewalOpensAt(profile?.renewal, certificate);
-  const seconds = Math.floor((certificate.notAfter + 1000 - opensAt) / 2000);
+  const issuedAt = certificate.notBefore + (profile?.validity.backdateMinutes ?? 0) * 60_000;
+  const opensAt = Math.max(issuedAt, renewalOpensAt(profile?.renewal, certificate));
+  const seconds = Math.max(0, Math.floor((certificate.notAfter + 1000 - opensAt) / 2000));
   // 48 bits: what a number holds exactly.
   const fraction = Number.parseInt(certificate.serialNumber.slice(-12), 16) / 2 ** 48;
   return opensAt + Math.floor(fraction * seconds) * 1000;

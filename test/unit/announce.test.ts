@@ -17,7 +17,9 @@ function certificateOf(serialNumber: string): Uint8Array {
 }
 
 const certificate = certificateOf('7f01020304050607080940000000000f');
-const profiles = new Map([['device-tls', { renewal: { windowDays: 30, key: 'either' as const } }]]);
+const profiles = new Map([
+  ['device-tls', { validity: { days: 90, backdateMinutes: 0 }, renewal: { windowDays: 30, key: 'either' as const } }],
+]);
 
 const issued = (deviceId: string): Outcome => ({
   kind: 'issued',
@@ -72,8 +74,8 @@ describe('announcementOf', () => {
   });
 
   it('says when to renew by a window of a third where the profile is not deployed or has none', () => {
-    const renewAfters = [new Map(), new Map([['device-tls', {}]])].map((deployed) =>
-      announcementOf(issued('d'), deployed),
+    const renewAfters = [new Map(), new Map([['device-tls', { validity: { days: 365, backdateMinutes: 0 } }]])].map(
+      (deployed) => announcementOf(issued('d'), deployed),
     );
     // From 2027-07-23T19:50:00Z, 121 days and 16 hours before the end, and an eighth of these later.
     const renewAfter = '2027-08-08T00:50:00.000Z';

@@ -575,6 +575,22 @@ describe('what a profile grants on request', () => {
     expect(refused({ names: [asked] }, granting(onRequest)).code).toBe('NAME_NOT_ALLOWED');
   });
 
+  it.each([
+    ['no host name', dNSName('127.0.0.1')],
+    ['no host name', dNSName('under_score')],
+    ['no host name', dNSName('dot.')],
+    ['no absolute URI of its scheme', uniformResourceIdentifier('spiffe://E.com/a')],
+    ['no mailbox', rfc822Name('nobody')],
+  ])('is not, and is said to be, %s', (what, asked) => {
+    const profile = granting({ dNSName: '{deviceId}' }, { rfc822Name: '{deviceId}@example.com' });
+    expect(refused({ names: [asked] }, profile).message).toContain(`, which is ${what}; the profile `);
+  });
+
+  it('says nothing of the form of a name that is one', () => {
+    const { message } = refused({ names: [dNSName('other.example.com')] }, granting({ dNSName: '{deviceId}' }));
+    expect(message).toContain('in its subjectAltName; the profile ');
+  });
+
   it('is in the order of the profile, whatever the order of the CSR', () => {
     const profile = granting({ dNSName: '{label}.example.com' }, { iPAddress: '10.0.0.0/8' });
     const asked = [

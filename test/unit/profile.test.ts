@@ -159,6 +159,32 @@ describe('readProfile', () => {
       'renewal.windowDays: the window is as long as the lifetime',
     ],
     [
+      'a window that is open when a certificate is issued',
+      ['registration: required', 'registration: required\nrenewal: { windowPercent: 100, key: new }'],
+      'renewal.windowPercent: the window is as long as the lifetime, or as what is left of it after backdateMinutes',
+    ],
+    [
+      'a word that allows no sender',
+      ['allowedSenders: any', 'allowedSenders: anyone'],
+      'allowedSenders: must be any, registered, or a list of principal ids',
+    ],
+    ['a field that is missing', ['issuer: devices\n', ''], 'issuer: is missing'],
+    [
+      'any purpose by its name',
+      ['[clientAuth]', '[anyExtendedKeyUsage]'],
+      'extendedKeyUsage.0: no profile may grant anyExtendedKeyUsage',
+    ],
+    [
+      'a purpose that is none',
+      ['[clientAuth]', '[clientAuht]'],
+      'extendedKeyUsage.0: must be one of serverAuth, clientAuth',
+    ],
+    [
+      'a SPIFFE ID with a trust domain in upper case',
+      [onRequest, "- uniformResourceIdentifier: 'spiffe://Example.com/{deviceId}'"],
+      'subjectAltName.onRequest.0.uniformResourceIdentifier: must be a SPIFFE ID',
+    ],
+    [
       'two windows',
       ['registration: required', 'registration: required\nrenewal: { windowDays: 3, windowPercent: 3, key: new }'],
       'renewal: exactly one of',
@@ -432,7 +458,7 @@ describe('readProfile', () => {
 
   it.each([
     ['a bracket that is never closed', edited(['[clientAuth]', '[clientAuth']), /^p\.yaml:33:\d+: Flow sequence/],
-    ['a key twice', `${deviceTlsYaml}\nname: again\n`, /^p\.yaml:43:1: Map keys must be unique$/],
+    ['a key twice', `${deviceTlsYaml}\nname: again\n`, /^p\.yaml:43:1: the field name is there twice$/],
     ['a tab for indentation', edited(['  days: 365', '\tdays: 365']), /^p\.yaml:7:1: Tabs are not allowed/],
     ['an unknown tag', edited(['name: device-tls', 'name: !env NAME']), /^p\.yaml:3:7: Unresolved tag: !env$/],
     ['an alias of nothing', edited(['name: device-tls', 'name: *nothing']), /^p\.yaml: Unresolved alias .*nothing/],
@@ -442,7 +468,7 @@ describe('readProfile', () => {
   });
 
   it.each(['', '# nothing', 'text', '[]', 'null'])('refuses YAML that is no profile: %j', (yaml) => {
-    expect(problemsOf(yaml)[0]).toMatch(/^the file: /);
+    expect(problemsOf(yaml)[0]).toMatch(/^the file: is no profile/);
   });
 });
 

@@ -71,7 +71,8 @@ describe('the key of a renewal', () => {
 });
 
 describe('renewAfterOf', () => {
-  const profile = { renewal: { windowDays: 30, key: 'either' } } as const;
+  const validity = { days: 90, backdateMinutes: 0 } as const;
+  const profile = { validity, renewal: { windowDays: 30, key: 'either' } } as const;
   const opensAt = renewalOpensAt(profile.renewal, lasting(90 * day));
 
   it('says where in the first half of the window by the serial number', () => {
@@ -96,7 +97,7 @@ describe('renewAfterOf', () => {
         (renewal, seconds, serial) => {
           const certificate = lasting(seconds * 1000, serial.toString(16).padStart(32, '0'));
           const from = renewalOpensAt(renewal, certificate);
-          const at = renewAfterOf({ renewal }, certificate) ?? Number.NaN;
+          const at = renewAfterOf({ validity, renewal }, certificate) ?? Number.NaN;
           expect(at % 1000).toBe(0);
           expect(at).toBeGreaterThanOrEqual(from);
           expect(at - from).toBeLessThanOrEqual((certificate.notAfter + 1000 - from) / 2);
@@ -104,6 +105,17 @@ describe('renewAfterOf', () => {
         },
       ),
     );
+  });
+
+  it('is never before the certificate was issued', () => {
+    // Issued 45 minutes after it began, with 15 left: its window has been open for 39 minutes.
+    const hour = {
+      validity: { hours: 1, backdateMinutes: 45 },
+      renewal: { windowPercent: 90, key: 'either' },
+    } as const;
+    const certificate = lasting(3_600_000, '7f000000000000000000000000000000');
+    expect(renewalOpensAt(hour.renewal, certificate)).toBe(certificate.notBefore + 360_000);
+    expect(renewAfterOf(hour, certificate)).toBe(certificate.notBefore + 2_700_000);
   });
 
   it('spreads a fleet evenly', () => {

@@ -9,6 +9,7 @@ import {
   areDistinct,
   deviceIdPlaceholder,
   distinct,
+  dottedForm,
   dottedObjectIdentifier,
   keysOf,
   oneInEach,
@@ -126,9 +127,19 @@ const keyUsage = z.enum(keysOf(keyUsageBits), {
       : `must be one of ${Object.keys(keyUsageBits).join(', ')}`,
 });
 
+/** Of what is no object identifier. */
+function noExtendedKeyUsage(text: string): string {
+  const refused = [...refusedExtendedKeyUsages.values()].find((why) => why.startsWith(`${text},`));
+  return refused === undefined
+    ? `must be one of ${Object.keys(extendedKeyUsages).join(', ')}, or a dotted object identifier`
+    : `no profile may grant ${refused}`;
+}
+
 const extendedKeyUsage = z.union([
   z.enum(keysOf(extendedKeyUsages)),
-  dottedObjectIdentifier
+  z
+    .string()
+    .regex(dottedForm, { error: ({ input }) => noExtendedKeyUsage(String(input)) })
     .refine((identifier) => !refusedExtendedKeyUsages.has(identifier), {
       error: ({ input }) => `no profile may grant ${refusedExtendedKeyUsages.get(String(input))}`,
     })
@@ -223,10 +234,16 @@ export const profileSchema = z
     registration: z.enum(['required', 'optional']),
     renewal: renewal.optional(),
     quota: quota.optional(),
-    allowedSenders: z.union([
-      z.enum(['any', 'registered']),
-      distinct(z.string().regex(principalIdPattern, `must be a principal id: ${principalIdForm}`)).min(1),
-    ]),
+    allowedSenders: z.union(
+      [
+        z.enum(['any', 'registered']),
+        distinct(z.string().regex(principalIdPattern, `must be a principal id: ${principalIdForm}`)).min(
+          1,
+          'nobody is listed',
+        ),
+      ],
+      { error: 'must be any, registered, or a list of principal ids' },
+    ),
   })
   .check(({ value, issues }) => {
     for (const { path, message } of contradictionsOf(value)) {
@@ -301,8 +318,16 @@ function contradictionsOf(profile: ProfileContents): readonly Contradiction[] {
   if (revocation === 'none' && lifetimeOf(lifetime) > longestWithoutRevocation) {
     say('certificates of more than 24 hours must be revocable', 'revocation');
   }
-  if (renewing?.windowDays !== undefined && renewing.windowDays * 86_400_000 >= lifetimeOf(lifetime)) {
-    say('the window is as long as the lifetime', 'renewal', 'windowDays');
+  if (
+    renewing !== undefined &&
+    lifetime.end !== 'never' &&
+    windowOf(renewing, lifetimeOf(lifetime)) >= leftOf(lifetime)
+  ) {
+    say(
+      'the window is as long as the lifetime, or as what is left of it after backdateMinutes: each could be renewed at once',
+      'renewal',
+      renewing.windowDays === undefined ? 'windowPercent' : 'windowDays',
+    );
   }
   if (renewing !== undefined && lifetime.end === 'never') {
     say('a certificate that never ends is never renewed', 'renewal');
@@ -319,6 +344,19 @@ function contradictionsOf(profile: ProfileContents): readonly Contradiction[] {
   if (!areDistinct(policies)) say('a policy is listed twice (RFC 5280 section 4.2.1.4)', 'certificatePolicies');
   return found;
 }
+
+/** A renewal's window, in milliseconds. @param lifetime of the certificate, likewise */
+export const windowOf = (
+  {
+    windowDays,
+    windowPercent = 0,
+  }: { readonly windowDays?: number | undefined; readonly windowPercent?: number | undefined },
+  lifetime: number,
+): number => (windowDays === undefined ? Math.floor((lifetime * windowPercent) / 100) : windowDays * 86_400_000);
+
+/** Of a certificate's lifetime when it is issued: it began before that. */
+const leftOf = (lifetime: ProfileContents['validity']): number =>
+  lifetimeOf(lifetime) - lifetime.backdateMinutes * 60_000;
 
 /** RFC 9525 section 2: DNS-ID, IP-ID, and URI-ID, whose URI has a host. */
 const isOfServer = (entry: { readonly dNSName?: unknown; readonly uniformResourceIdentifier?: unknown }): boolean =>

@@ -1,4 +1,4 @@
-import { isHostName, isMailbox, isUri, isWildcardName } from '../name-forms.ts';
+import { hasSpiffeScheme, isHostName, isMailbox, isUri, isWildcardName } from '../name-forms.ts';
 import type { GeneralNameTemplate, GrantableNameTemplate } from './general-names.ts';
 import { deviceIdPlaceholder, labelPlaceholder } from './texts.ts';
 import type { AttributeType } from './vocabulary.ts';
@@ -61,7 +61,15 @@ export const attributeProblems = (
 const isHostNameTemplate = (text: string): boolean =>
   isHostName(withDevice(text)) || (!text.includes(labelPlaceholder) && isWildcardName(withDevice(text)));
 
-export const uriProblem = mustBe('an absolute URI (RFC 3986 section 4.3)', (text) => isUri(withDevice(text)));
+const isUriTemplate = (text: string): boolean => isUri(withDevice(text));
+
+export const uriProblem: Check = (text) =>
+  hasSpiffeScheme(text)
+    ? mustBe(
+        'a SPIFFE ID (SPIFFE-ID section 2): spiffe:// and a trust domain in lower case, then segments of letters, digits, . - _',
+        isUriTemplate,
+      )(text)
+    : mustBe('an absolute URI (RFC 3986 section 4.3), its host a name or an address', isUriTemplate)(text);
 
 const generalNameChecks = {
   dNSName: mustBe('a host name (RFC 1034 section 3.5), for some device id', isHostNameTemplate),

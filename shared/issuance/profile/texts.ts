@@ -36,12 +36,12 @@ export const areDistinct = (list: readonly unknown[]): boolean =>
 export const distinct = <Element extends z.ZodType>(element: Element) =>
   z.array(element).refine(areDistinct, 'something is listed twice');
 
-/** Dotted; arcs as X.660 allows them, each below 2^53. */
-export const dottedObjectIdentifier = z
-  .string()
-  .regex(/^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9][0-9]{0,14}))(?:\.(?:0|[1-9][0-9]{0,14}))*$/, {
-    error: 'must be a dotted object identifier, such as 1.3.6.1.4.1.32473.1',
-  });
+/** Arcs as X.660 allows them, each below 2^53. */
+export const dottedForm = /^(?:[01]\.(?:[0-9]|[1-3][0-9])|2\.(?:0|[1-9][0-9]{0,14}))(?:\.(?:0|[1-9][0-9]{0,14}))*$/;
+
+export const dottedObjectIdentifier = z.string().regex(dottedForm, {
+  error: 'must be a dotted object identifier, such as 1.3.6.1.4.1.32473.1',
+});
 
 export const keysOf = <T extends Record<string, unknown>>(table: T) =>
   Object.keys(table) as [keyof T & string, ...(keyof T & string)[]];
