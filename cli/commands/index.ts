@@ -136,6 +136,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./profiles-check.ts')).command,
   },
   {
+    name: ['layer', 'publish'],
+    summary: "publish the Lambda layer with CloudHSM's client, and say what to deploy it with",
+    load: async () => (await import('./layer-publish.ts')).command,
+  },
+  {
     name: ['queue', 'status'],
     summary: 'what waits in the queues, whether it is being issued, and what to do if not',
     load: async () => (await import('./queue-status.ts')).command,
@@ -177,5 +182,6 @@ export const groups: Readonly<Record<string, string>> = {
   issuers: 'the issuing CAs, and by which names they issue',
   profiles: 'what may be issued: profiles/*.yaml',
   keys: 'the keys table: which keys are compromised, and which are one device alone is to have',
+  layer: "the Lambda layer with CloudHSM's client library: what the functions load it from",
   queue: 'the queues and the breakers: what waits, and whether the signers are asked',
 };

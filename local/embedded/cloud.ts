@@ -17,6 +17,7 @@ import { forwardTo, forwardToEmulator } from './forward.ts';
 import type { Service } from './gateway.ts';
 import { startGateway } from './gateway.ts';
 import { iamService, type Principal } from './iam-service.ts';
+import { withLayers } from './lambda-layers.ts';
 import { lambdaService } from './lambda-service.ts';
 import { type MessageSource, queueSource } from './message-source.ts';
 import { MetricStatistics } from './metric-statistics.ts';
@@ -156,7 +157,14 @@ export async function startEmbeddedCloud(options: EmbeddedCloudOptions): Promise
         'iam',
         iamService({ accountId: options.accountId, principals: [operator], randomBytes, now: () => options.now() }),
       )
-      .set('lambda', lambdaService(mappings, pools))
+      .set(
+        'lambda',
+        withLayers(lambdaService(mappings, pools), {
+          region: options.region,
+          accountId: options.accountId,
+          now: () => options.now(),
+        }),
+      )
       .set(
         'monitoring',
         // fauxqs has the machine's time.

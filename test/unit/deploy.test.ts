@@ -18,6 +18,8 @@ import { metricsNamespace } from '../../shared/metrics.ts';
 import { retryDelaySeconds } from '../../shared/queue/retry-delay.ts';
 
 const deploy = join(project, 'deploy');
+/** What CloudFormation is made of; the layer's folder is a program of its own. */
+const isDefinition = (file: string): boolean => /\.(yml|cjs)$/.test(file);
 /** With merge keys (`<<`), as osls reads YAML. */
 const read = (file: string): unknown => parse(readFileSync(join(deploy, file), 'utf8'), { merge: true });
 const parameters = read('parameters.yml') as Record<string, Record<string, string | number>>;
@@ -39,7 +41,12 @@ interface FunctionDefinition {
 const functions = read('functions.yml') as Record<string, FunctionDefinition>;
 
 describe('deploy/parameters.yml', () => {
-  const definitions = [join(project, 'serverless.yml'), ...readdirSync(deploy).map((file) => join(deploy, file))];
+  const definitions = [
+    join(project, 'serverless.yml'),
+    ...readdirSync(deploy)
+      .filter(isDefinition)
+      .map((file) => join(deploy, file)),
+  ];
   const used = new Set(
     definitions.flatMap((path) =>
       [...readFileSync(path, 'utf8').matchAll(/\$\{(?:[^}]*, )?param:(\w+)/g)].map(([, name]) => name),
