@@ -54,7 +54,7 @@ const kinds: readonly Kind[] = [
     names: ['AccessDenied', 'AccessDeniedException', 'AuthorizationErrorException'],
     says: ({ doing, said }) => ({
       message: `These AWS credentials may not do this${doing}: ${said}`,
-      cure: "Attach the stage's OperatorPolicy to the role; to change devices, senders or keys, the RegistrationPolicy; to change issuers, the IssuersPolicy; to redrive or dismiss, the RedrivePolicy, and name the role in redriveRoleArns.",
+      cure: "Attach the stage's OperatorPolicy to the role; to change devices, senders or keys, the RegistrationPolicy; to change issuers, the IssuersPolicy; to seal PINs, the PinsPolicy; to redrive or dismiss, the RedrivePolicy, and name the role in redriveRoleArns.",
     }),
   },
   {

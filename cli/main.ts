@@ -5,6 +5,7 @@ import { type ExitCode, loadTyped, type Result } from './command.ts';
 import { commands, groups } from './commands/index.ts';
 import { UsageError } from './errors.ts';
 import { explain } from './explain.ts';
+import { Interrupted } from './interruptible.ts';
 import { jsonText } from './json.ts';
 import { buildProgram, type Invocation } from './program.ts';
 import { withRegion } from './region.ts';
@@ -22,6 +23,7 @@ const clients: Clients = {
   cloudWatch: async () => (await aws()).makeCloudWatchClient(),
   cloudTrail: async () => (await import('../shared/aws-cloudtrail.ts')).makeCloudTrailClient(),
   iam: async () => (await import('../shared/aws-iam.ts')).makeIAMClient(),
+  kms: async (region) => (await aws()).makeKMSClient(region),
 };
 
 const interrupted = new AbortController();
@@ -62,6 +64,10 @@ async function main(): Promise<ExitCode> {
     target: () => targetOf(options, process.env),
     clients,
     isJson,
+    // Opened by whoever reads it.
+    get stdin() {
+      return process.stdin;
+    },
     stdout: process.stdout,
     stderr: process.stderr,
     note,
@@ -130,7 +136,7 @@ function note(line: string): void {
 }
 
 function report(error: unknown): ExitCode {
-  const exitCode = interrupted.signal.aborted ? 130 : 2;
+  const exitCode = interrupted.signal.aborted || error instanceof Interrupted ? 130 : 2;
   const { message, cure } = exitCode === 130 ? { message: 'Interrupted.', cure: '' } : explain(error, process.env);
   process.exitCode = exitCode;
   note(`mintmark: ${message} ${cure}`.trim());

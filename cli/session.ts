@@ -2,6 +2,7 @@ import type { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import type { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { IAMClient } from '@aws-sdk/client-iam';
+import type { KMSClient } from '@aws-sdk/client-kms';
 import type { LambdaClient } from '@aws-sdk/client-lambda';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import type { Explanation } from './explain.ts';
@@ -15,6 +16,8 @@ export interface Clients {
   cloudWatch(): Promise<CloudWatchClient>;
   cloudTrail(): Promise<CloudTrailClient>;
   iam(): Promise<IAMClient>;
+  /** Of a Region of its own: a key store is in one. */
+  kms(region: string): Promise<KMSClient>;
 }
 
 /** What a command is given of its surroundings. */
@@ -24,6 +27,7 @@ export interface Session {
   readonly clients: Clients;
   /** stdout is to be one JSON value. */
   readonly isJson: boolean;
+  readonly stdin: NodeJS.ReadStream;
   readonly stdout: NodeJS.WriteStream;
   /** For progress. */
   readonly stderr: NodeJS.WriteStream;

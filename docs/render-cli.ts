@@ -18,7 +18,8 @@ asks for a code (\`mfa_serial\`) is signed in with the AWS CLI: \`eval "$(aws co
 \`unset AWS_PROFILE\`. The stage is named, by \`--stage\` or \`MINTMARK_STAGE\`; only where \`AWS_ENDPOINT_URL\` says
 that it is an emulator is it \`local\` without being named. What a role needs for all of this is the managed policy
 \`OperatorPolicyArn\` (an output of the stage); for \`failures redrive\` and \`dismiss\`, \`RedrivePolicyArn\`; for what changes
-\`devices\`, \`senders\` and \`keys\`, \`RegistrationPolicyArn\`; for what changes \`issuers\`, \`IssuersPolicyArn\`.
+\`devices\`, \`senders\` and \`keys\`, \`RegistrationPolicyArn\`; for what changes \`issuers\`, \`IssuersPolicyArn\`;
+for \`pin\`, \`PinsPolicyArn\`.
 
 With \`--json\` stdout is one JSON value and nothing else; what went wrong is \`{"error": {"message", "cure"}}\` then, with what
 was found out before it where there is such. Progress, warnings and errors go to stderr. Fields are added to the JSON, never renamed. Times are in UTC. What devices, senders and

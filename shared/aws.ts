@@ -21,7 +21,9 @@ export const makeDynamoDBClient = (): DynamoDBClient => new DynamoDBClient({ req
 
 export const makeCloudWatchClient = (): CloudWatchClient => new CloudWatchClient({ requestHandler });
 
-export const makeKMSClient = (): KMSClient => new KMSClient({ requestHandler });
+/** @param region another than the environment's: each Region's key store has keys of its own */
+export const makeKMSClient = (region?: string): KMSClient =>
+  new KMSClient({ requestHandler, ...(region === undefined ? {} : { region }) });
 
 /** An invocation answers when the function does: 60 seconds are the longest that one of ours has. */
 export const makeLambdaClient = (): LambdaClient =>

@@ -131,6 +131,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./issuers-retire.ts')).command,
   },
   {
+    name: ['pin', 'seal'],
+    summary: "encrypt a crypto user's PIN for those who sign with it, and with --break-glass for holders of shares",
+    load: async () => (await import('./pin-seal.ts')).command,
+  },
+  {
+    name: ['pin', 'status'],
+    summary: 'whose PIN is sealed in which Region, since when, and with which key',
+    load: async () => (await import('./pin-status.ts')).command,
+  },
+  {
+    name: ['pin', 'rotate'],
+    summary: "change to another crypto user's PIN, step by step and with a way back",
+    load: async () => (await import('./pin-rotate.ts')).command,
+  },
+  {
+    name: ['pin', 'recover'],
+    summary: 'open a break-glass copy with the shares of enough holders, offline',
+    load: async () => (await import('./pin-recover.ts')).command,
+  },
+  {
     name: ['profiles', 'check'],
     summary: 'what is wrong with profiles, and the certificate that each makes',
     load: async () => (await import('./profiles-check.ts')).command,
@@ -180,6 +200,7 @@ export const groups: Readonly<Record<string, string>> = {
   devices: 'the devices table: which devices there are, and what each may have',
   senders: 'the senders table: who may enrol which fleets, and by which profiles',
   issuers: 'the issuing CAs, and by which names they issue',
+  pin: 'the PINs that the signers log in to the HSM with, as they are sealed',
   profiles: 'what may be issued: profiles/*.yaml',
   keys: 'the keys table: which keys are compromised, and which are one device alone is to have',
   layer: "the Lambda layer with CloudHSM's client library: what the functions load it from",

@@ -1,7 +1,23 @@
-import { type DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  ConditionalCheckFailedException,
+  type DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
 import { DecryptCommand, EncryptCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { MintmarkError } from '../errors.ts';
-import { binary, type Item, readBinary, readString, storeError, string } from '../ledger/index.ts';
+import {
+  binary,
+  type Item,
+  type PinSeal,
+  readBinary,
+  readPinSeal,
+  readString,
+  storeError,
+  string,
+  writePinSeal,
+} from '../ledger/index.ts';
 import type { PinPurpose } from '../signer/index.ts';
 import { PartError } from './failure.ts';
 import type { WatchedCluster } from './observation.ts';
@@ -74,12 +90,15 @@ export async function decryptCanary(
   return plaintext !== undefined && canaryPlaintext.equals(plaintext);
 }
 
+/** A canary whose PIN may be sealed afterwards (`sealCanaryPin`): until then the watch finds its row malformed. */
+export type NewCanary = Omit<CanaryRecord, 'sealedPin'> & Partial<Pick<CanaryRecord, 'sealedPin'>>;
+
 /** Writes the Region's row, over one that is there: a new canary replaces the old one whole. @throws MintmarkError */
 export async function writeCanary(
   client: DynamoDBClient,
   table: string,
   region: string,
-  record: CanaryRecord,
+  record: NewCanary,
 ): Promise<void> {
   const item: Item = {
     issuerId: string(canaryRowKey(region)),
@@ -88,24 +107,100 @@ export async function writeCanary(
     ciphertext: binary(record.ciphertext),
     signerUri: string(record.signerUri),
     publicKey: binary(record.publicKey),
-    sealedPin: binary(record.sealedPin),
+    ...(record.sealedPin === undefined ? {} : { sealedPin: binary(record.sealedPin) }),
   };
   await client.send(new PutItemCommand({ TableName: table, Item: item })).catch((error: unknown) => {
     throw storeError(error, `Writing the canary to ${table}`);
   });
 }
 
+/** What a Region's row has on the canary's PIN. */
+export interface CanaryPin {
+  readonly region: string;
+  readonly clusterId: string;
+  readonly signerUri: string;
+  /** Undefined where none is sealed yet. */
+  readonly envelope?: Uint8Array;
+  readonly seal?: PinSeal;
+}
+
+/** The attributes that are asked for; a role may be held to them (IAM condition key dynamodb:Attributes). */
+const pinAttributes = ['issuerId', 'clusterId', 'signerUri', 'sealedPin', 'pinSeal'];
+
+/** Strongly consistent; undefined where the Region has no canary. @throws MintmarkError */
+export async function readCanaryPin(
+  client: DynamoDBClient,
+  table: string,
+  region: string,
+): Promise<CanaryPin | undefined> {
+  const command = new GetItemCommand({
+    TableName: table,
+    Key: { issuerId: string(canaryRowKey(region)) },
+    ConsistentRead: true,
+    ProjectionExpression: pinAttributes.join(', '),
+  });
+  const { Item: item } = await client.send(command).catch((error: unknown) => {
+    throw storeError(error, `Reading the canary in ${table}`);
+  });
+  if (item === undefined) return undefined;
+  const row = { region, clusterId: readString(item, 'clusterId'), signerUri: readString(item, 'signerUri') };
+  if (item.sealedPin === undefined) return row;
+  const envelope = readBinary(item, 'sealedPin');
+  const seal = readPinSeal(item.pinSeal?.M, envelope);
+  return { ...row, envelope, ...(seal === undefined ? {} : { seal }) };
+}
+
+/**
+ * Puts an envelope into the Region's row in place of the one that was read, unless that has changed since, or the canary was
+ * made anew in another cluster.
+ * @returns whether it had not
+ * @throws MintmarkError
+ */
+export async function sealCanaryPin(
+  client: DynamoDBClient,
+  table: string,
+  read: CanaryPin,
+  envelope: Uint8Array,
+  seal: PinSeal,
+): Promise<boolean> {
+  const before = read.envelope;
+  const command = new UpdateItemCommand({
+    TableName: table,
+    Key: { issuerId: string(canaryRowKey(read.region)) },
+    ConditionExpression: `clusterId = :clusterId AND ${before === undefined ? 'attribute_not_exists(sealedPin)' : 'sealedPin = :before'}`,
+    UpdateExpression: 'SET sealedPin = :envelope, pinSeal = :seal',
+    ExpressionAttributeValues: {
+      ':clusterId': string(read.clusterId),
+      ...(before === undefined ? {} : { ':before': binary(before) }),
+      ':envelope': binary(envelope),
+      ':seal': { M: writePinSeal(seal, envelope) },
+    },
+  });
+  try {
+    await client.send(command);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ConditionalCheckFailedException)) throw storeError(error, `Writing the canary to ${table}`);
+    // A call that the client repeats, because its reply was lost, meets what it has written itself.
+    const found = await readCanaryPin(client, table, read.region);
+    return found?.envelope !== undefined && Buffer.from(found.envelope).equals(envelope);
+  }
+}
+
 /** @throws PartError malformed */
 export function readCanary(item: Item): CanaryRecord {
   try {
-    return {
+    const canary = {
       clusterId: readString(item, 'clusterId'),
       customKeyStoreId: readString(item, 'customKeyStoreId'),
       ciphertext: readBinary(item, 'ciphertext'),
       signerUri: readString(item, 'signerUri'),
       publicKey: readBinary(item, 'publicKey'),
-      sealedPin: readBinary(item, 'sealedPin'),
     };
+    if (item.sealedPin === undefined) {
+      throw new Error("No PIN of the canary's crypto user is sealed yet: mintmark pin seal --canary.");
+    }
+    return { ...canary, sealedPin: readBinary(item, 'sealedPin') };
   } catch (error) {
     throw new PartError('malformed', error instanceof Error ? error.message : String(error));
   }

@@ -1,5 +1,14 @@
 export { assess } from './assess.ts';
-export { type CanaryRecord, canaryPinPurpose, encryptCanary, findCanary, writeCanary } from './canary-record.ts';
+export {
+  type CanaryPin,
+  type CanaryRecord,
+  canaryPinPurpose,
+  encryptCanary,
+  findCanary,
+  readCanaryPin,
+  sealCanaryPin,
+  writeCanary,
+} from './canary-record.ts';
 export { CanarySigner } from './canary-signer.ts';
 export { observe, type Sources } from './describe.ts';
 export type { SigningCanary } from './observation.ts';

@@ -16,11 +16,19 @@ const encryptionContext = ({ clusterId, issuerId, stage }: PinPurpose): Record<s
   'mintmark:stage': stage,
 });
 
-/** Encrypts `user:password` under a symmetric key of the custom key store. */
-export async function sealPin(client: KMSClient, keyId: string, pin: string, purpose: PinPurpose): Promise<Uint8Array> {
+/**
+ * Encrypts `user:password` under a symmetric key of the custom key store.
+ * @param pin as text, or as its UTF-8 bytes, which the caller can overwrite
+ */
+export async function sealPin(
+  client: KMSClient,
+  keyId: string,
+  pin: string | Uint8Array,
+  purpose: PinPurpose,
+): Promise<Uint8Array> {
   const command = new EncryptCommand({
     KeyId: keyId,
-    Plaintext: Buffer.from(pin, 'utf8'),
+    Plaintext: typeof pin === 'string' ? Buffer.from(pin, 'utf8') : pin,
     EncryptionContext: encryptionContext(purpose),
   });
   const { CiphertextBlob: sealed } = await client.send(command);

@@ -4,6 +4,7 @@ import { generateEcKey } from '../fixtures/csr/make.ts';
 import { bodyOf, TestCloud } from '../support/embedded-cloud.ts';
 import { makePemCsr, verifyChain } from '../support/embedded-openssl.ts';
 import { until } from '../support/embedded-until.ts';
+import { MintmarkCommand } from '../support/mintmark-command.ts';
 
 const key = generateEcKey('P-256');
 
@@ -71,6 +72,69 @@ describe('an HSM in trouble for a while', () => {
       expect(new Set(tries.map(({ code }) => code))).toEqual(new Set(retried === undefined ? [] : [retried]));
     });
   }
+});
+
+describe('a custom key store that is disconnected under environments that run', () => {
+  let cloud: TestCloud;
+  beforeAll(async () => {
+    cloud = await TestCloud.start({ visibilityTimeout: '60', issueConcurrency: '1' });
+  });
+  afterAll(() => cloud?.stop());
+
+  const pidOf = async (messageId: string) => (await cloud.ended(messageId)).pid;
+
+  it('they sign on, whoever starts waits with the reason, and the watch rings with what to do', async () => {
+    const [warm, during, cold] = await Promise.all(['warm', 'during', 'cold'].map((name) => newRequest(cloud, name)));
+    if (warm === undefined || during === undefined || cold === undefined) throw new Error('Three requests');
+    const first = await pidOf(await cloud.request(warm));
+    // It is free for the next request when it has answered for this one.
+    await cloud.drained();
+
+    await cloud.drill('custom-key-store', { connectionState: 'DISCONNECTED' });
+    const second = await cloud.request(during);
+    expectGood(cloud, (await cloud.issued(during)).certificate);
+    expect(await pidOf(second)).toBe(first);
+    expect(cloud.outcomesOf(second).map(({ message }) => message)).toEqual(['issued']);
+
+    const mintmark = new MintmarkCommand(() => cloud.local.cloud.environment);
+    const { code, value } = await mintmark.json('health');
+    expect(code).toBe(1);
+    expect(value).toMatchObject({
+      findings: expect.arrayContaining([
+        expect.objectContaining({
+          rule: 'key-store-state',
+          severity: 'critical',
+          observed: 'DISCONNECTED',
+          sentence: expect.stringMatching(
+            /those that run sign on until they end\. Somebody disconnected it.*connect it\.$/,
+          ),
+          runbook: 'docs/runbook.md#key-store-state',
+        }),
+      ]),
+    });
+    // What the alarm key-store-state-critical is on (deploy/watch-alarms.yml): it rings at 2.
+    const gauges = cloud.local.cloud.metrics.filter(({ name }) => name === 'KeyStoreStateFinding');
+    expect(gauges.at(-1)?.value).toBe(2);
+
+    await cloud.drained();
+    process.kill(first, 'SIGKILL');
+    await cloud.until(() => !(cloud.local.cloud.functions['issue']?.pids() ?? []).includes(first), 'end of it');
+    const third = await cloud.request(cold);
+    const retry = await until(() => cloud.outcomesOf(third)[0], `look at ${third}`);
+    expect(retry).toMatchObject({
+      message: 'retry',
+      code: 'PIN_UNSEAL_FAILED',
+      detail: expect.stringContaining('its custom key store is not connected'),
+      cure: expect.stringContaining('Check that the custom key store is CONNECTED'),
+    });
+    expect(retry.pid).not.toBe(first);
+    expect(await cloud.row(cold)).toBeUndefined();
+
+    await cloud.drill('custom-key-store', { connectionState: 'CONNECTED' });
+    expectGood(cloud, (await cloud.issued(cold)).certificate);
+    expect((await mintmark.json('health')).code).toBe(0);
+    expect(await cloud.failures()).toEqual([]);
+  });
 });
 
 describe('a function that dies with its batch', () => {

@@ -28,9 +28,11 @@ const isLikeOne = (patterns: readonly string[]) => (value: string) => patterns.s
 
 /** IAM user guide, "IAM JSON policy elements: Condition operators" and "Multivalued context keys"; those used here. */
 const operators: Readonly<Record<string, Operator>> = {
+  'ForAllValues:StringEquals': (given, values) => (given ?? []).every((value) => values.includes(value)),
   'ForAllValues:StringLike': (given, patterns) => (given ?? []).every(isLikeOne(patterns)),
   'ForAllValues:StringNotLike': (given, patterns) => !(given ?? []).some(isLikeOne(patterns)),
   Null: (given, [isAbsent]) => (given === undefined) === (isAbsent === 'true'),
+  StringEqualsIfExists: (given, values) => given === undefined || given.some((value) => values.includes(value)),
   ArnEqualsIfExists: (given, patterns) => given === undefined || given.some(isLikeOne(patterns)),
   ArnNotLike: (given, patterns) => given === undefined || !given.some(isLikeOne(patterns)),
 };

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -22,8 +22,16 @@ export class MintmarkCommand {
   }
 
   start(args: readonly string[], over: NodeJS.ProcessEnv = {}): ChildProcessByStdio<null, Readable, Readable> {
-    const env = { PATH: process.env['PATH'], AWS_EC2_METADATA_DISABLED: 'true', ...this.#environment(), ...over };
-    return spawn(process.execPath, [command, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    return spawn(process.execPath, [command, ...args], { env: this.#all(over), stdio: ['ignore', 'pipe', 'pipe'] });
+  }
+
+  /** With a pipe to its stdin, which whoever starts it ends. */
+  startPiped(args: readonly string[], over: NodeJS.ProcessEnv = {}): ChildProcessWithoutNullStreams {
+    return spawn(process.execPath, [command, ...args], { env: this.#all(over) });
+  }
+
+  #all(over: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+    return { PATH: process.env['PATH'], AWS_EC2_METADATA_DISABLED: 'true', ...this.#environment(), ...over };
   }
 
   async run(args: readonly string[], over?: NodeJS.ProcessEnv): Promise<Ended> {

@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { CloudTrailClient } from '@aws-sdk/client-cloudtrail';
 import { CloudWatchClient } from '@aws-sdk/client-cloudwatch';
 import { type AttributeValue, ConditionalCheckFailedException, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { IAMClient } from '@aws-sdk/client-iam';
+import { KMSClient } from '@aws-sdk/client-kms';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { Command } from 'commander';
@@ -15,6 +16,7 @@ import { commands } from '../../cli/commands/index.ts';
 import type { Session } from '../../cli/session.ts';
 import { targetOf } from '../../cli/target.ts';
 import { certificatePem } from '../../shared/issuance/certificate.ts';
+import { writePinSeal } from '../../shared/ledger/pin-seals.ts';
 import { generateEcKey } from '../fixtures/csr/make.ts';
 import { makePemCsr } from '../support/embedded-openssl.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
@@ -93,6 +95,22 @@ const uses: Readonly<Record<string, { readonly policy: string; readonly args: re
   'issuers add': { policy: 'IssuersPolicy', args: [[caFile, '--id', 'new', ...newIssuer, '--crl-shards', '4']] },
   'issuers activate': { policy: 'IssuersPolicy', args: [['devices', '--name', 'fleet']] },
   'issuers retire': { policy: 'IssuersPolicy', args: [['devices'], ['devices', '--force'], ['devices', '--undo']] },
+  'pin seal': {
+    policy: 'PinsPolicy',
+    args: [
+      ['--issuer', 'in-hsm', '--yes'],
+      ['--canary', '--yes'],
+    ],
+  },
+  'pin status': { policy: 'PinsPolicy', args: [[]] },
+  'pin rotate': {
+    policy: 'PinsPolicy',
+    args: [
+      ['--issuer', 'in-hsm', '--yes'],
+      ['--issuer', 'rotating'],
+      ['--issuer', 'rotating', '--back'],
+    ],
+  },
   'queue status': { policy: 'OperatorPolicy', args: [[]] },
   'queue pause': { policy: 'OperatorPolicy', args: [[]] },
   'queue resume': { policy: 'OperatorPolicy', args: [[]] },
@@ -130,6 +148,7 @@ interface Input {
   readonly QueueUrl?: string;
   readonly Entries?: readonly { readonly Id: string }[];
   readonly FunctionName?: string;
+  readonly KeyId?: string;
   readonly RoleName?: string;
   readonly UserName?: string;
 }
@@ -184,6 +203,33 @@ const issuer: Item = {
   crlShardCount: { N: '4' },
   retiredAt: { S: '2026-11-22T12:00:00.000Z' },
 };
+const sealingKeyArn = 'arn:aws:kms:eu-west-1:000000000000:key/00000000-0000-0000-0000-000000000000';
+const envelope = Uint8Array.of(1);
+const pinSeal: Item = writePinSeal(
+  { userName: 'user_1', keyArn: sealingKeyArn, clusterId: 'cluster-abcdefghijk', sealedAt: now - 86_400_000 },
+  envelope,
+);
+const pinsInHsm: Item = {
+  ...issuer,
+  issuerId: { S: 'in-hsm' },
+  signerUri: { S: 'pkcs11:object=devices' },
+  sealedPins: { M: { 'eu-west-1': { B: envelope } } },
+  pinSeals: { M: { 'eu-west-1': { M: pinSeal } } },
+};
+const pinsRotating: Item = {
+  ...pinsInHsm,
+  issuerId: { S: 'rotating' },
+  pinRotation: {
+    M: { fromUser: { S: 'user_0' }, toUser: { S: 'user_1' }, startedAt: { S: '2026-11-01T12:00:00.000Z' } },
+  },
+};
+const canary: Item = {
+  ...pinsInHsm,
+  issuerId: { S: '#canary#eu-west-1' },
+  sealedPin: { B: envelope },
+  pinSeal: { M: pinSeal },
+};
+
 const name: Item = {
   issuerId: { S: '#issuing#other' },
   target: { S: 'devices' },
@@ -220,6 +266,8 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
   }),
   GetItemCommand: ({ TableName = '', Key: key }) => {
     if (TableName === tables.failures) return { Item: failure };
+    const pins = [pinsInHsm, pinsRotating, canary].find((row) => row['issuerId']?.S === key?.['issuerId']?.S);
+    if (TableName === tables.issuers && pins !== undefined) return { Item: pins };
     const isBreaker = key?.['issuerId']?.S?.startsWith('#breaker#') === true;
     if (TableName === tables.issuers) return { Item: isBreaker ? breaker : issuer };
     if (TableName !== tables.senders) return {};
@@ -251,7 +299,20 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
   GetFunctionConfigurationCommand: ({ FunctionName }) => ({
     FunctionArn: `arn:aws:lambda:eu-west-1:000000000000:function:${FunctionName}`,
     Role: `arn:aws:iam::000000000000:role/${FunctionName}`,
+    LastModified: '2026-11-02T12:00:00.000+0000',
+    LastUpdateStatus: 'Successful',
   }),
+  DescribeKeyCommand: ({ KeyId }) => ({
+    KeyMetadata: {
+      Arn: KeyId,
+      Origin: 'AWS_CLOUDHSM',
+      CloudHsmClusterId: 'cluster-abcdefghijk',
+      KeySpec: 'SYMMETRIC_DEFAULT',
+      KeyUsage: 'ENCRYPT_DECRYPT',
+      KeyState: 'Enabled',
+    },
+  }),
+  EncryptCommand: () => ({ CiphertextBlob: Uint8Array.of(2) }),
   LookupEventsCommand: () => ({ Events: [] }),
 };
 
@@ -269,6 +330,7 @@ function permissionsOf(service: string, name: string, input: Input): string[] {
   const index = input.IndexName === undefined ? '' : `/index/${input.IndexName}`;
   const names = [input.TableName, queue, input.FunctionName, ...Object.keys(input.RequestItems ?? {})];
   const known = names.filter((one) => one !== undefined && service !== 'cloudwatch').map((one = '') => resources[one]);
+  if (service === 'kms') return [`${action} ${input.KeyId === sealingKeyArn ? '${param:sealingKeyArn}' : input.KeyId}`];
   // By name, of which the policies name none.
   if (input.RoleName !== undefined) return [`${action} role/*`];
   if (input.UserName !== undefined) return [`${action} user/*`];
@@ -303,8 +365,10 @@ async function permissions(module: CommandModule, args: readonly string[]): Prom
       cloudWatch: client('cloudwatch', new CloudWatchClient(where)),
       cloudTrail: client('cloudtrail', new CloudTrailClient(where)),
       iam: client('iam', new IAMClient(where)),
+      kms: client('kms', new KMSClient(where)),
     },
     isJson: true,
+    stdin: Object.assign(Readable.from([Buffer.from('user_2:password')]), { isTTY: false }),
     stdout: stdout.resume(),
     stderr: stderr.resume(),
     note: () => undefined,
@@ -325,13 +389,19 @@ interface Statement {
   readonly Condition?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
+/** There where a stage has what it is about. */
+interface Conditional {
+  readonly 'Fn::If': readonly [string, Statement, unknown];
+}
+
 function statementsOf(policy: string): Statement[] {
   for (const file of ['roles.yml', 'redrive.yml', 'registration.yml', 'issuers.yml']) {
     const text = readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8');
     const { Resources: found } = parse(text, { merge: true }) as {
-      Resources: Record<string, { Properties: { PolicyDocument: { Statement: Statement[] } } }>;
+      Resources: Record<string, { Properties: { PolicyDocument: { Statement: (Statement | Conditional)[] } } }>;
     };
-    if (found[policy] !== undefined) return found[policy].Properties.PolicyDocument.Statement;
+    const statements = found[policy]?.Properties.PolicyDocument.Statement;
+    if (statements !== undefined) return statements.map((each) => ('Fn::If' in each ? each['Fn::If'][1] : each));
   }
   throw new Error(`There is no ${policy}.`);
 }
@@ -359,7 +429,7 @@ const allowedBy = (policy: string): string[] =>
 const sorted = (permitted: readonly string[]): string[] => [...new Set(permitted)].sort();
 
 /** What asks AWS nothing needs no policy. */
-const offline: readonly string[] = ['profiles check'];
+const offline: readonly string[] = ['pin recover', 'profiles check'];
 
 /** What is done before there is a stage, by whoever deploys: no policy of the stage is for it. */
 const deploying: readonly string[] = ['layer publish'];

@@ -1,13 +1,23 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { BatchGetItemCommand, type DynamoDBClient, GetItemCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  BatchGetItemCommand,
+  type DynamoDBClient,
+  GetItemCommand,
+  type GetItemCommandInput,
+  UpdateItemCommand,
+  type UpdateItemCommandInput,
+} from '@aws-sdk/client-dynamodb';
+import type { EncryptCommand, KMSClient } from '@aws-sdk/client-kms';
 import { type LambdaClient, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { project } from '../../local/setup/machine.mjs';
 import { changeMapping } from '../../shared/breaker/mappings.ts';
+import { canaryPinPurpose, readCanaryPin, sealCanaryPin } from '../../shared/cluster/canary-record.ts';
 import { type ErrorCode, errorKinds, failureClassOf } from '../../shared/errors.ts';
-import { CompromisedKeys, Failures, KeyClaims, KeyRecords } from '../../shared/ledger/index.ts';
+import { CompromisedKeys, Failures, KeyClaims, KeyRecords, SealedPins } from '../../shared/ledger/index.ts';
+import { sealPin } from '../../shared/signer/pin.ts';
 import { holds, type RequestContext, type Statement, statementsIn } from '../support/iam-policy.ts';
 
 /** What the functions' roles allow within a table or a mapping, beyond which one: the conditions of their statements. */
@@ -198,6 +208,107 @@ describe('which CA issues', () => {
       .filter((each) => concerns(each, 'IssuersTable'))
       .flatMap(({ Action }) => Action);
     expect(actions).not.toContain('dynamodb:DeleteItem');
+  });
+});
+
+describe('who seals a PIN', () => {
+  /** The key and the top-level attributes of each call of that kind that is made. */
+  async function asked(
+    kind: typeof GetItemCommand | typeof UpdateItemCommand,
+    use: (client: DynamoDBClient) => Promise<unknown>,
+  ): Promise<RequestContext[]> {
+    const contexts: RequestContext[] = [];
+    const send = async (command: object) => {
+      if (!(command instanceof kind)) throw new Error('Another call');
+      const input: Partial<UpdateItemCommandInput & GetItemCommandInput> = command.input;
+      const { Key: key = {}, ExpressionAttributeNames: names = {} } = input;
+      const expressions = [input.ConditionExpression, input.UpdateExpression, input.ProjectionExpression];
+      const paths = expressions.join(' ').match(/(?<![:.\w#])#?[a-zA-Z]\w*/g) ?? [];
+      const attributes = paths.map((path) => (path.startsWith('#') ? (names[path] ?? '') : path));
+      const words = new Set(['SET', 'REMOVE', 'AND', 'size', 'attribute_not_exists']);
+      contexts.push({
+        'dynamodb:LeadingKeys': [key['issuerId']?.S ?? ''],
+        'dynamodb:Attributes': ['issuerId', ...attributes.filter((each) => !words.has(each))],
+      });
+      return {};
+    };
+    await use({ send } as unknown as DynamoDBClient);
+    return contexts;
+  }
+
+  const envelope = Uint8Array.of(1);
+  const seal = { userName: 'u', keyArn: 'k', clusterId: 'c', sealedAt: 0 };
+  const pins = { 'eu-west-1': { envelope, seal } };
+  const row = { issuerId: 'devices', state: 'active', signerUri: 'pkcs11:', clusterId: 'c', pins, revision: 1 };
+  const rotation = { fromUser: 'u', toUser: 'v', startedAt: 0, previous: pins };
+  const canary = { region: 'eu-west-1', clusterId: 'c', signerUri: 'pkcs11:', envelope };
+
+  const may = (id: string, action: string, context: RequestContext) =>
+    statementsIn(resources[id])
+      .filter((each) => concerns(each, 'IssuersTable') && [each.Action].flat().includes(action))
+      .some(({ Condition }) => holds(Condition, context, resolve));
+
+  it('may do what it takes', async () => {
+    const updates = await asked(UpdateItemCommand, async (client) => {
+      await new SealedPins(client, 'issuers').replace(row, { pins, rotation, clusterId: 'd' });
+      await new SealedPins(client, 'issuers').replace({ ...row, rotation }, { pins });
+      await sealCanaryPin(client, 'issuers', canary, envelope, seal);
+    });
+    expect(updates.map((context) => [...(context['dynamodb:Attributes'] ?? [])].toSorted())).toMatchObject([
+      expect.arrayContaining(['clusterId', 'pinRotation', 'pinRevision', 'pinSeals', 'sealedPins']),
+      expect.arrayContaining(['pinRotation']),
+      expect.arrayContaining(['clusterId', 'pinSeal', 'sealedPin']),
+    ]);
+    for (const context of updates) expect(may('PinsPolicy', 'dynamodb:UpdateItem', context)).toBe(true);
+
+    const reads = await asked(GetItemCommand, async (client) => {
+      await new SealedPins(client, 'issuers').read('devices');
+      await readCanaryPin(client, 'issuers', 'eu-west-1');
+    });
+    expect(reads).toHaveLength(2);
+    for (const context of reads) expect(may('PinsPolicy', 'dynamodb:GetItem', context)).toBe(true);
+  });
+
+  it.each([
+    ['devices', 'state'],
+    ['devices', 'certificate'],
+    ['devices', 'signerUri'],
+    ['devices', 'baseUrl'],
+    ['#issuing#devices', 'sealedPins'],
+    ['#issuing#devices', 'target'],
+    ['#breaker#devices', 'sealedPins'],
+    ['#mappings', 'sealedPins'],
+    ['#canary#eu-west-1', 'publicKey'],
+  ])('may not change, of the row %s, %s', (leadingKey, attribute) => {
+    const context = { 'dynamodb:LeadingKeys': [leadingKey], 'dynamodb:Attributes': ['issuerId', attribute] };
+    expect(may('PinsPolicy', 'dynamodb:UpdateItem', context)).toBe(false);
+  });
+
+  it('sees no row whole, and unseals nothing', () => {
+    const statements = statementsIn(resources['PinsPolicy']);
+    expect(may('PinsPolicy', 'dynamodb:GetItem', { 'dynamodb:LeadingKeys': ['devices'] })).toBe(false);
+    const actions = statements.flatMap(({ Action }) => Action);
+    expect(actions.filter((action) => action.startsWith('kms:'))).toEqual(['kms:Encrypt', 'kms:DescribeKey']);
+  });
+
+  it('encrypts with the encryption context of a PIN of this stage alone', async () => {
+    const [statement] = statementsIn(resources['PinsPolicy']).filter(({ Action }) => Action === 'kms:Encrypt');
+    const contexts: Record<string, string>[] = [];
+    const kms = {
+      send: async ({ input }: EncryptCommand) => {
+        contexts.push(input.EncryptionContext ?? {});
+        return { CiphertextBlob: envelope };
+      },
+    } as unknown as KMSClient;
+    // As deploy/ has it before serverless puts the stage in.
+    await sealPin(kms, 'k', 'u:password', { clusterId: 'c', issuerId: 'devices', stage: '${sls:stage}' });
+    await sealPin(kms, 'k', 'u:password', canaryPinPurpose('c', '${sls:stage}'));
+    const { StringEquals: equals } = (statement as { Condition: { StringEquals: Record<string, string> } }).Condition;
+    for (const context of contexts) {
+      const asKeys = Object.entries(context).map(([key, value]) => [`kms:EncryptionContext:${key}`, value]);
+      expect(Object.fromEntries(asKeys)).toMatchObject(equals);
+    }
+    expect(contexts).toHaveLength(2);
   });
 });
 
