@@ -243,7 +243,7 @@ export const errorKinds = {
   SIGNER_PIN_REFUSED: {
     disposition: 'retry',
     failureClass: 'misconfiguration',
-    cure: "Seal the crypto user's present PIN into the issuer's row; check with the crypto officer that the user is not locked.",
+    cure: "Seal the crypto user's present PIN (`mintmark pin seal`); check with the crypto officer that the user is not locked.",
   },
   SIGNER_DEADLINE: {
     disposition: 'retry',
