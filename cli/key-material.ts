@@ -19,7 +19,7 @@ const cure =
 /**
  * Reads certificates, CSRs, public keys (SubjectPublicKeyInfo or PKCS#1) and private keys (PKCS#8, PKCS#1 or SEC 1): every one
  * in a PEM file, or the one that a DER file is, or its base64. CA certificates are passed over, as a device's file may have its
- * chain in it, and no request with a CA's key is accepted in any case.
+ * chain in it; the key of another CA than those in the issuers table, which are refused in any case, is named by itself.
  * @throws UsageError where there is none, or one cannot be read; what it says repeats nothing of the file
  */
 export function readKeyMaterial(content: Uint8Array): KeyMaterial {
@@ -33,7 +33,10 @@ export function readKeyMaterial(content: Uint8Array): KeyMaterial {
   const caCertificates = found.filter((each) => each === 'CA certificate').length;
   if (publicKeys.length > 0) return { publicKeys, caCertificates };
   throw caCertificates > 0
-    ? new UsageError('It holds CA certificates only, and no request with the key of a CA is accepted.', cure)
+    ? new UsageError(
+        "It holds CA certificates only, which are passed over: a device's file may have its chain in it, and the key of an issuing CA of this stage is refused unblocked.",
+        "To name another CA's key, write it into a file by itself (openssl x509 -in FILE -noout -pubkey), and name that.",
+      )
     : new UsageError('It holds no key that can be read.', cure);
 }
 

@@ -28,6 +28,7 @@ import {
   Devices,
   IssuanceLedger,
   type Issuer,
+  IssuerNames,
   Issuers,
   OpenIntents,
   Revocations,
@@ -87,6 +88,7 @@ const authority: FinishingAuthority = {
   deviceRows: new DeviceRows(dynamoDB, configuration.ISSUANCE_TABLE),
   senders: new Senders(dynamoDB, configuration.SENDERS_TABLE),
   compromisedKeys: new CompromisedKeys(dynamoDB, configuration.KEYS_TABLE),
+  issuerNames: new IssuerNames(dynamoDB, configuration.ISSUERS_TABLE),
   issuers: new OpenIssuers({
     issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
     openSigner,

@@ -1,6 +1,7 @@
 import type { Admission, Gate } from '../breaker/index.ts';
 import type { MintmarkError } from '../errors.ts';
 import type { IssuerSource } from './authority.ts';
+import type { KeyPair } from './key-checks/issuer-key.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 
 /**
@@ -31,6 +32,10 @@ export class AdmittedIssuers implements IssuerSource {
 
   requireActive(issuerId: string): Promise<void> {
     return this.#issuers.requireActive(issuerId);
+  }
+
+  keyPairs(): Promise<ReadonlySet<KeyPair>> {
+    return this.#issuers.keyPairs();
   }
 
   /** @throws SignerPausedError, and what the issuers throw */

@@ -11,6 +11,7 @@ import type {
   Revocations,
   Senders,
 } from '../ledger/index.ts';
+import type { KeyPair } from './key-checks/issuer-key.ts';
 import type { LintedTbsCertificate } from './lint.ts';
 import type { OpenIssuer } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
@@ -34,6 +35,11 @@ export interface IssuerSource {
    * @param refusedPin what of a PIN that was refused and is still the row's; it stays refused where nothing is said
    */
   openNow(issuerId: string, deadline: number, refusedPin?: RefusedPin): Promise<OpenIssuer>;
+  /**
+   * The keys of every issuing CA in the table, active or retired; they may be from memory, a minute old.
+   * @throws MintmarkError the store's
+   */
+  keyPairs(): Promise<ReadonlySet<KeyPair>>;
 }
 
 /** Everything that finishing a recorded intent needs from outside; made once for a process. */
@@ -46,6 +52,7 @@ export interface FinishingAuthority {
   readonly senders: Senders;
   readonly compromisedKeys: CompromisedKeys;
   readonly issuers: IssuerSource;
+  readonly issuerNames: Pick<IssuerNames, 'lastTargets'>;
   /** Tells whoever listens how requests ended; answers with the outcomes that could not be told, and why. */
   readonly publish: (outcomes: readonly Outcome[]) => Promise<ReadonlyMap<Outcome, MintmarkError>>;
   /** Hears of each call to a signer, part by part, each before the step that it must outlive: it returns when that is told. */
@@ -57,7 +64,7 @@ export interface FinishingAuthority {
 /** Everything that issuing needs from outside; made once for a process. */
 export interface Authority extends FinishingAuthority {
   readonly rateBuckets: RateBuckets;
-  readonly issuerNames: Pick<IssuerNames, 'resolve' | 'resolveNow'>;
+  readonly issuerNames: Pick<IssuerNames, 'lastTargets' | 'resolve' | 'resolveNow'>;
   readonly keyClaims: KeyClaims;
   readonly failures: Failures;
   readonly randomBytes: (count: number) => Uint8Array;

@@ -1,9 +1,13 @@
 import { constructedTag, DerReader, primitiveTag, sequence, tags } from '../asn1/index.ts';
 import { type AbandonedSerial, crlShardOf } from '../ledger/index.ts';
 import { algorithmIdentifier } from '../signer/index.ts';
+import type { RequestedExtension } from './certification-request.ts';
 import { type AttributeTypeAndValue, readDistinguishedName } from './distinguished-name.ts';
 import { hasSpiffeScheme, isHostName, isMailbox, isUri, isWildcardName } from './name-forms.ts';
-import { type AttributeType, attributeTypes, lifetimeOf, type Profile, upperBounds } from './profile.ts';
+import type { GrantedNames } from './names.ts';
+import { longestWithoutRevocation } from './profile/schema.ts';
+import { refusedExtendedKeyUsages, reservedExtension } from './profile/vocabulary.ts';
+import { type AttributeType, attributeTypes, keyUsageBits, lifetimeOf, type Profile, upperBounds } from './profile.ts';
 import { type PublicKey, readPublicKey } from './public-key.ts';
 import {
   crlDistributionPointsOf,
@@ -46,6 +50,13 @@ export interface RequestSubject extends ProfileSubject {
   readonly variables: TbsVariables;
 }
 
+export interface GrantSubject extends CertificateSubject {
+  /** As it is deployed today. */
+  readonly profile: Profile;
+  /** What it grants the device today. */
+  readonly names: GrantedNames;
+}
+
 /** What a row says of the certificate that it holds, or that its intent is of; what it does not say is not the same. */
 export interface RowSubject extends IssuerSubject {
   readonly row: Partial<Pick<AbandonedSerial, 'serialNumber' | 'crlShard'>> & { readonly notAfter?: number };
@@ -58,6 +69,30 @@ const extension = (tbs: TbsCertificate, extnID: string): Uint8Array =>
 
 const keyUsageBitsOf = (tbs: TbsCertificate): number =>
   DerReader.ofContents(extension(tbs, '2.5.29.15')).readBitString().bytes[0] ?? 0xff;
+
+/** The KeyPurposeIds of an ExtKeyUsageSyntax, dotted. */
+function keyPurposesIn(extnValue: Uint8Array): readonly string[] {
+  const list = DerReader.ofContents(extnValue).readSequence();
+  const purposes: string[] = [];
+  while (!list.isAtEnd) purposes.push(list.readObjectIdentifier());
+  return purposes;
+}
+
+const keyPurposesOf = (tbs: TbsCertificate): readonly string[] => keyPurposesIn(extension(tbs, '2.5.29.37'));
+
+/** The extensions that are Mintmark's own to write (tbs.ts); of a profile's further ones none is reserved. */
+const ownExtensions: ReadonlySet<string> = new Set([
+  '2.5.29.14',
+  '2.5.29.15',
+  '2.5.29.17',
+  '2.5.29.19',
+  '2.5.29.31',
+  '2.5.29.32',
+  '2.5.29.35',
+  '2.5.29.37',
+  '2.5.29.56',
+  '1.3.6.1.5.5.7.1.1',
+]);
 
 /** countryName (of two letters) and serialNumber are PrintableString, the others DirectoryString. */
 function isWithinItsType({ type, tag, value }: AttributeTypeAndValue): boolean {
@@ -163,6 +198,21 @@ export const certificateRules: readonly Rule<CertificateSubject>[] = [
     holds: ({ tbs }) => mayBeUsedSo(readPublicKey(tbs.subjectPublicKeyInfo), keyUsageBitsOf(tbs)),
   },
   {
+    name: 'extended-key-usage-of-an-end-entity',
+    source:
+      'RFC 5280 section 4.2.1.12: a certificate without one, or with anyExtendedKeyUsage, is for every purpose; RFC 6960 section 4.2.2.2: one for OCSPSigning speaks for its issuer',
+    holds: ({ tbs }) => {
+      const purposes = keyPurposesOf(tbs);
+      return purposes.length > 0 && !purposes.some((purpose) => refusedExtendedKeyUsages.has(purpose));
+    },
+  },
+  {
+    name: 'extensions-of-an-end-entity',
+    source: 'RFC 5280 section 4.2.1, RFC 3820, RFC 6960 section 4.2.2.2.1: what makes something else of a certificate',
+    holds: ({ tbs }) =>
+      tbs.extensions.every(({ extnID }) => ownExtensions.has(extnID) || reservedExtension(extnID) === undefined),
+  },
+  {
     name: 'subject-key-identifier-of-this-key',
     source: 'RFC 5280 section 4.2.1.2',
     holds: ({ tbs }) =>
@@ -227,6 +277,21 @@ export const issuerRules: readonly Rule<IssuerSubject>[] = [
         DerReader.ofContents(extension(tbs, '2.5.29.35')).readSequence().readContents(0x80),
         issuer.certificate.subjectKeyIdentifier,
       ),
+  },
+];
+
+/** What a certificate says of where its issuer tells whether it is revoked, whatever its profile is. */
+export const revocationRules: readonly Rule<IssuerSubject>[] = [
+  {
+    name: 'revocation-told-where-the-issuer-tells-it',
+    source: 'RFC 5280 section 4.2.1.13, RFC 9608 section 2: in the CRL of its shard, or for a day at most nowhere',
+    holds: ({ tbs, issuer }) => {
+      if (tbs.extensions.some(({ extnID }) => extnID === '2.5.29.56')) {
+        return tbs.notAfter - tbs.notBefore + 1000 <= longestWithoutRevocation;
+      }
+      const shard = crlShardOf(serialNumberOf(tbs), issuer.crlShardCount);
+      return same(extension(tbs, '2.5.29.31'), crlDistributionPointsOf(issuer, shard));
+    },
   },
 ];
 
@@ -335,10 +400,40 @@ export const requestRules: readonly Rule<RequestSubject>[] = [
   {
     name: 'names-as-granted',
     source: 'what was granted to this device, and nothing of another',
-    holds: ({ tbs, variables: { names } }) =>
-      same(tbs.subject, subjectOf(names)) && same(extension(tbs, '2.5.29.17'), subjectAltNameOf(names)),
+    holds: ({ tbs, variables: { names } }) => hasNames(tbs, names),
   },
 ];
+
+/** Whether it has these names and no others, in their order. */
+const hasNames = (tbs: TbsCertificate, names: GrantedNames): boolean =>
+  same(tbs.subject, subjectOf(names)) && same(extension(tbs, '2.5.29.17'), subjectAltNameOf(names));
+
+/** What a TBS that was recorded earlier is held to by the profile of today, whatever the one was that it was made under. */
+export const grantRules: readonly Rule<GrantSubject>[] = [
+  {
+    name: 'names-as-granted-today',
+    source: 'what is granted to this device, and nothing of another',
+    holds: ({ tbs, names }) => hasNames(tbs, names),
+  },
+  {
+    name: 'purposes-as-granted-today',
+    source: 'RFC 5280 sections 4.2.1.3 and 4.2.1.12: none that the profile does not name',
+    holds: ({ tbs, profile }) => {
+      const granted = keyPurposesIn(extendedKeyUsageOf(profile));
+      const usages = profile.keyUsage.reduce((bits, usage) => bits | (0x80 >> keyUsageBits[usage]), 0);
+      return (
+        keyPurposesOf(tbs).every((purpose) => granted.includes(purpose)) && (keyUsageBitsOf(tbs) & ~usages & 0xff) === 0
+      );
+    },
+  },
+];
+
+/** The subjectAltName of a TBS as an extension that a CSR asks for. */
+export const subjectAltNameAsRequested = (tbs: TbsCertificate): RequestedExtension => ({
+  extnID: '2.5.29.17',
+  critical: false,
+  extnValue: extension(tbs, '2.5.29.17'),
+});
 
 /** A certificate is found, counted and revoked by what its row says of it. */
 export const rowRules: readonly Rule<RowSubject>[] = [
@@ -360,4 +455,5 @@ export const rowRules: readonly Rule<RowSubject>[] = [
   },
 ];
 
-const serialNumberOf = ({ serialNumber }: TbsCertificate): string => Buffer.from(serialNumber).toString('hex');
+/** Lower-case hex. */
+export const serialNumberOf = ({ serialNumber }: TbsCertificate): string => Buffer.from(serialNumber).toString('hex');

@@ -1,7 +1,15 @@
 import { DerError } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
 import { crlShardOf, type RecordableTbs, type RecordedIntent } from '../ledger/index.ts';
-import { certificateRules, issuerRules, profileRules, type Rule, requestRules, rowRules } from './lint-rules.ts';
+import {
+  certificateRules,
+  issuerRules,
+  profileRules,
+  type Rule,
+  requestRules,
+  revocationRules,
+  rowRules,
+} from './lint-rules.ts';
 import type { Profile } from './profile.ts';
 import type { TbsIssuer, TbsVariables } from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
@@ -72,7 +80,8 @@ export function faultOfRecorded(
   if (brokenOf(issuerRules, { tbs, issuer }).length > 0) return 'issuer-replaced';
   const madeUnder = profile.hash === intent.profileHash ? profile : undefined;
   const broken = [...brokenToday(tbs, issuer, madeUnder), ...brokenOf(rowRules, { tbs, issuer, row: intent })];
-  return broken.length === 0 && issuer.issuerId === intent.issuerId ? undefined : 'lint-failed';
+  // A row's requestHash is of one profile's name; another name beside it is none that a message asked for.
+  return broken.length === 0 && intent.profile === profile.name ? undefined : 'lint-failed';
 }
 
 /** Undefined for what is no TBSCertificate. */
@@ -103,7 +112,9 @@ export const brokenToday = (
 ): readonly BrokenRule[] => [
   ...brokenOf(certificateRules, { tbs }),
   ...brokenOf(issuerRules, { tbs, issuer }),
-  ...(profile === undefined ? [] : brokenOf(profileRules, { tbs, issuer, profile })),
+  ...(profile === undefined
+    ? brokenOf(revocationRules, { tbs, issuer })
+    : brokenOf(profileRules, { tbs, issuer, profile })),
 ];
 
 function brokenRules(

@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
 import type { Issuer, Issuers } from '../ledger/index.ts';
 import type { Signer } from '../signer/index.ts';
 import type { RefusedPin } from './authority.ts';
 import { type Certified, certify } from './certify.ts';
 import { type IssuerCertificate, readIssuerCertificate } from './issuer-certificate.ts';
+import { type KeyPair, keyPairOfIssuer } from './key-checks/issuer-key.ts';
 import type { Profile } from './profile.ts';
 import { type TbsIssuer, tbsTemplate } from './tbs.ts';
 
@@ -64,6 +65,7 @@ export class OpenIssuers {
   readonly #openings = new Map<string, Opening>();
   readonly #working = new Map<string, WorkingSigner>();
   readonly #closing: Promise<void>[] = [];
+  #keyPairs: { readonly read: Promise<ReadonlySet<KeyPair>>; readonly readAt: number } | undefined;
 
   constructor(options: OpenIssuersOptions) {
     this.#options = options;
@@ -91,6 +93,19 @@ export class OpenIssuers {
   openNow(issuerId: string, deadline: number, refusedPin: RefusedPin = 'stays-refused'): Promise<OpenIssuer> {
     this.#rows.delete(issuerId);
     return this.#open(issuerId, deadline, refusedPin);
+  }
+
+  keyPairs(): Promise<ReadonlySet<KeyPair>> {
+    const now = this.#options.now();
+    const cached = this.#keyPairs;
+    if (cached !== undefined && now - cached.readAt < cacheLifetime) return cached.read;
+    // Requests of one batch that ask at the same moment share the answer.
+    const reading = { read: this.#readKeyPairs(), readAt: now };
+    this.#keyPairs = reading;
+    reading.read.catch(() => {
+      if (this.#keyPairs === reading) this.#keyPairs = undefined;
+    });
+    return reading.read;
   }
 
   async close(): Promise<void> {
@@ -192,6 +207,11 @@ export class OpenIssuers {
     if (working !== undefined) this.#closing.push(working.signer.close());
   }
 
+  async #readKeyPairs(): Promise<ReadonlySet<KeyPair>> {
+    const rows = await this.#options.issuers.readCertificates();
+    return new Set(rows.flatMap(({ certificate }) => keyPairIn(certificate) ?? []));
+  }
+
   async #readActive(issuerId: string): Promise<Issuer> {
     const issuer = await this.#read(issuerId);
     if (issuer?.state === 'active') return issuer;
@@ -207,6 +227,19 @@ export class OpenIssuers {
     // An issuer that is not there is looked for again by the next request: it may be added any moment.
     if (issuer !== undefined) this.#rows.set(issuerId, { issuer, readAt: now });
     return issuer;
+  }
+}
+
+/**
+ * Undefined for what is no certificate: nothing is signed as the CA of such a row either (readIssuerCertificate), and other CAs
+ * are not stopped by it; relint names it.
+ */
+function keyPairIn(certificate: Uint8Array | undefined): KeyPair | undefined {
+  if (certificate === undefined) return undefined;
+  try {
+    return keyPairOfIssuer(new X509Certificate(certificate).publicKey);
+  } catch {
+    return undefined;
   }
 }
 

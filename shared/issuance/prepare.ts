@@ -6,7 +6,7 @@ import type { Authority } from './authority.ts';
 import { decide } from './decision.ts';
 import { beyondDeviceLimits, type LimitedRequest, refuseBeyondDeviceLimits } from './device-limits.ts';
 import { openIssuerOf } from './issuer-of-profile.ts';
-import { refuseIssuersKey } from './key-checks/issuer-key.ts';
+import { type KeyPair, keyPairOfIssuer, refuseIssuersKey } from './key-checks/issuer-key.ts';
 import { claimKey, keyRefusal, spkiSha256Of } from './key-standing.ts';
 import { type LintedTbsCertificate, lint } from './lint.ts';
 import { type GrantedNames, grantNames } from './names.ts';
@@ -18,7 +18,7 @@ import { checkPublicKey, readPublicKey } from './public-key.ts';
 import { deviceQuotaOf } from './quota.ts';
 import { countRecorded, reserveRate } from './rates.ts';
 import { deviceRefusal } from './registration.ts';
-import { resume } from './resume.ts';
+import { type Resumption, resume } from './resume.ts';
 import { type Outcomes, settleAll } from './settle.ts';
 import type { Prepared } from './sign.ts';
 import { newSerialNumber, validityOf } from './tbs.ts';
@@ -131,8 +131,12 @@ async function resumed(
   intent: RecordedIntent,
   deadline: number,
 ): Promise<Step> {
-  const { identity, profile } = request;
-  const resumption = await resume(authority, { intent, sender: identity.sender, profile }, deadline);
+  const { identity, profile, csr } = request;
+  // No intent is recorded of a CSR that cannot be read: its request hash was written to the row by somebody else.
+  const resumption: Resumption =
+    csr instanceof MintmarkError
+      ? { next: 'abandon', reason: 'lint-failed' }
+      : await resume(authority, { intent, sender: identity.sender, profile, csr }, deadline);
   if (resumption.next === 'sign') return { request, intent, issuer: resumption.issuer, isResumed: true };
   await abandon(authority, intent, resumption.reason);
   return 'row-changed';
@@ -191,7 +195,8 @@ async function record(
   try {
     // Not before the request is found good: what is refused is answered, HSM or no HSM.
     const issuer = await openIssuerOf(authority, profile, deadline);
-    const linted = toBeSigned(authority, profile, granted, issuer);
+    const issuersKeys = await authority.issuers.keyPairs();
+    const linted = toBeSigned(authority, profile, granted, issuer, issuersKeys);
     const now = authority.now();
     const { deviceId, requestId } = identity;
     const claim = { deviceId, requestId, notAfter: linted.notAfter };
@@ -241,9 +246,13 @@ function toBeSigned(
   profile: Profile,
   granted: Granted,
   issuer: OpenIssuer,
+  issuersKeys: ReadonlySet<KeyPair>,
 ): LintedTbsCertificate {
   const { certificate, issuerId } = issuer.tbsIssuer;
-  refuseIssuersKey(readPublicKey(granted.subjectPublicKeyInfo), certificate.publicKey);
+  const key = readPublicKey(granted.subjectPublicKeyInfo);
+  refuseIssuersKey(key, issuersKeys);
+  // One that was added within the minute is not among them yet.
+  refuseIssuersKey(key, new Set([keyPairOfIssuer(certificate.publicKey) ?? '']));
   const now = authority.now();
   const { notBefore, notAfter } = validityOf(profile, certificate, now);
   if (notAfter > certificate.notAfter || notAfter <= now) {

@@ -2,6 +2,7 @@ import { DerError } from '../asn1/index.ts';
 import { MintmarkError } from '../errors.ts';
 import {
   type AbandonedSerial,
+  crlShardOf,
   type IssuanceRecord,
   type IssuerCertificates,
   isBaseUrl,
@@ -10,11 +11,13 @@ import {
 import { parseScheme, schemeOf } from '../signer/index.ts';
 import { type CertificateParts, readCertificateParts } from './certificate.ts';
 import { readIssuerCertificate } from './issuer-certificate.ts';
+import { type KeyPair, keyPairOfIssuer } from './key-checks/issuer-key.ts';
+import { brokenKeyRules } from './key-rules.ts';
 import { spkiSha256Of } from './key-standing.ts';
 import { type BrokenRule, brokenOf, brokenToday, notDer } from './lint.ts';
-import { rowRules } from './lint-rules.ts';
+import { rowRules, serialNumberOf } from './lint-rules.ts';
 import type { Profile } from './profile.ts';
-import { brokenKeyRules, issuedRules } from './relint-rules.ts';
+import { isSignedBy, issuedRules } from './relint-rules.ts';
 import type { TbsIssuer } from './tbs.ts';
 import { readTbsCertificate, type TbsCertificate } from './tbs-reader.ts';
 
@@ -37,7 +40,7 @@ export type PassedOver =
   /** It holds no certificate: an intent, a rejection, an abandoned one. */
   | 'not-issued'
   | 'expired'
-  /** What is broken in it is dealt with. */
+  /** What is broken in it is dealt with: the certificate itself is revoked, whatever its row says of it. */
   | 'revoked'
   /** Its issuer is not in the issuers table, or not as one must be. */
   | 'issuer-unknown';
@@ -78,12 +81,15 @@ export async function relint(
   const subjects = records.map((record) => subjectOf(record, requirements));
   const keys = subjects.flatMap((one) => ('read' in one && 'tbs' in one.read ? [one.read.spkiSha256] : []));
   const compromised: ReadonlySet<string> = keys.length === 0 ? new Set() : await requirements.compromisedAmong(keys);
+  const issuersKeys = new Set(
+    [...requirements.issuers.values()].flatMap(({ certificate }) => keyPairOfIssuer(certificate.publicKey) ?? []),
+  );
   return Promise.all(
     subjects.map(async (subject): Promise<Relinted> => {
       if ('passedOver' in subject) return subject;
       const { record, profile } = subject;
-      const broken = brokenBy(subject, compromised);
-      if (broken.length > 0 && (await isDealtWith(record, requirements))) return { passedOver: 'revoked' };
+      const broken = brokenBy(subject, compromised, issuersKeys);
+      if (broken.length > 0 && (await isDealtWith(subject, requirements))) return { passedOver: 'revoked' };
       return { record, isProfileDeployed: profile !== undefined, broken };
     }),
   );
@@ -118,23 +124,35 @@ function readIssued(certificate: Uint8Array | undefined): ReadCertificate | Brok
 }
 
 /** Pure. */
-function brokenBy({ record, issuer, profile, read }: Subject, compromised: ReadonlySet<string>): readonly BrokenRule[] {
+function brokenBy(
+  { record, issuer, profile, read }: Subject,
+  compromised: ReadonlySet<string>,
+  issuersKeys: ReadonlySet<KeyPair>,
+): readonly BrokenRule[] {
   if (!('tbs' in read)) return [read];
   const { parts, tbs, spkiSha256 } = read;
   return [
     ...brokenToday(tbs, issuer, profile),
     ...brokenOf(issuedRules, { tbs, issuer, certificate: parts }),
     ...brokenOf(rowRules, { tbs, issuer, row: record }),
-    ...brokenKeyRules(tbs.subjectPublicKeyInfo, issuer, profile?.keys, compromised.has(spkiSha256)),
+    ...brokenKeyRules(tbs.subjectPublicKeyInfo, issuersKeys, profile?.keys, compromised.has(spkiSha256)),
   ];
 }
 
+/**
+ * Whether relying parties hear that it is revoked: under the serial number that is in it, in the shard that it names, by the
+ * issuer that signed it. The row may be what is broken. Of what cannot be read, nobody can say.
+ */
 async function isDealtWith(
-  { issuerId, crlShard, serialNumber }: IssuanceRecord,
-  { isRevoked }: RelintRequirements,
+  { issuer, read }: Subject,
+  { issuers, isRevoked }: Pick<RelintRequirements, 'issuers' | 'isRevoked'>,
 ): Promise<boolean> {
-  if (issuerId === undefined || crlShard === undefined || serialNumber === undefined) return false;
-  return isRevoked({ issuerId, crlShard, serialNumber });
+  if (!('tbs' in read)) return false;
+  const { tbs, parts } = read;
+  const { issuerId, crlShardCount } =
+    [issuer, ...issuers.values()].find((each) => isSignedBy(parts.der, each)) ?? issuer;
+  const serialNumber = serialNumberOf(tbs);
+  return isRevoked({ issuerId, crlShard: crlShardOf(serialNumber, crlShardCount), serialNumber });
 }
 
 /** The issuers that certificates can be held to, and what is wrong with the others. */

@@ -71,7 +71,21 @@ export class IssuerNames {
     return reading.issuerId;
   }
 
+  /**
+   * The ids of the issuers that this name leads to and led to before its last change; strongly consistent, and not from memory.
+   * @throws MintmarkError as `resolve`
+   */
+  async lastTargets(name: string): Promise<readonly string[]> {
+    const row = await this.#readRow(name);
+    if (row === undefined) return [name];
+    return [row.target, ...(row.previousTarget === undefined ? [] : [row.previousTarget])];
+  }
+
   async #read(name: string): Promise<string> {
+    return (await this.#readRow(name))?.target ?? name;
+  }
+
+  async #readRow(name: string): Promise<IssuerName | undefined> {
     const command = new GetItemCommand({
       TableName: this.#table,
       Key: { issuerId: string(issuerNameKey(name)) },
@@ -80,7 +94,7 @@ export class IssuerNames {
     const { Item: item } = await this.#client.send(command).catch((error: unknown) => {
       throw storeError(error, `Reading ${this.#table}`);
     });
-    return item === undefined ? name : readIssuerName(name, item).target;
+    return item === undefined ? undefined : readIssuerName(name, item);
   }
 }
 

@@ -7,6 +7,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
 import { binary, type Item, number, readBinary, readNumber, readString, string, timestamp } from './attributes.ts';
+import { type IssuerCertificates, readIssuerCertificates } from './issuer-certificates.ts';
 import { storeError } from './store-error.ts';
 
 /** An issuing CA. */
@@ -55,6 +56,11 @@ export class Issuers {
       throw storeError(error, `Reading ${this.#table}`);
     });
     return item === undefined ? undefined : readIssuer(item);
+  }
+
+  /** As readIssuerCertificates. */
+  readCertificates(): Promise<IssuerCertificates[]> {
+    return readIssuerCertificates(this.#client, this.#table);
   }
 
   /**

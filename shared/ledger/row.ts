@@ -117,6 +117,10 @@ export type AbandonReason =
   | 'profile-unknown'
   /** The serial number was revoked meanwhile. */
   | 'serial-number-revoked'
+  /** The certificate would have ended by now. */
+  | 'validity-ended'
+  /** Profile or registration give the device other names or purposes by now, or another issuing CA. */
+  | 'no-longer-granted'
   /** The issuer has another key or certificate by now. */
   | 'issuer-replaced'
   /** The TBS in the row breaks a rule or is not the one that the row says: somebody wrote to it (issuance/lint.ts). */

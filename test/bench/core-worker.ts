@@ -75,9 +75,13 @@ function authorityOf(issuer: Issuer, signer: Signer, { dynamoDB, publish }: Aws)
     deviceRows: new DeviceRows(dynamoDB, tables.issuance),
     rateBuckets: new RateBuckets(dynamoDB, tables.quotas, 0),
     failures: new Failures(dynamoDB, tables.failures),
-    issuerNames: { resolve: async (name) => name, resolveNow: async (name) => name },
+    issuerNames: {
+      resolve: async (name) => name,
+      resolveNow: async (name) => name,
+      lastTargets: async (name) => [name],
+    },
     issuers: new OpenIssuers({
-      issuers: { read: async () => issuer } as unknown as Issuers,
+      issuers: { read: async () => issuer, readCertificates: async () => [issuer] } as unknown as Issuers,
       openSigner: async () => signer,
       now: Date.now,
     }),

@@ -421,6 +421,7 @@ describe('a signer', () => {
         openings++;
         return issuers.openNow(issuerId, deadline);
       },
+      keyPairs: () => issuers.keyPairs(),
     };
     const { requests } = await run(reconciler, { issuers: counted });
     expect(requests.map((request) => request.became)).toEqual(left.map(() => 'hindered'));

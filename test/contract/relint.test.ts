@@ -10,7 +10,7 @@ import { IssuanceSample, readItemCount } from '../../shared/ledger/issuance-samp
 import { readIssuerCertificates } from '../../shared/ledger/issuer-certificates.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
 import { KeyRecords } from '../../shared/ledger/key-records.ts';
-import { Revocations } from '../../shared/ledger/revocations.ts';
+import { crlShardOf, Revocations } from '../../shared/ledger/revocations.ts';
 import { RevokedSerials } from '../../shared/ledger/revoked-serials.ts';
 import { issuedRow, newSubjectPublicKeyInfo } from '../support/issued-row.ts';
 import { type IssuingCa, makeIssuingCa } from '../support/issuing-ca.ts';
@@ -43,8 +43,12 @@ beforeAll(async () => {
   );
   blocked = serialNumbers[7] ?? '';
   wrong = serialNumbers[123] ?? '';
-  const revoked = { issuerId: 'devices', crlShard: 99, serialNumber: serialNumbers[200] ?? '' };
-  await new Revocations(store.client, tables.revocations).revokeAbandoned(revoked, now);
+  // One where it is looked for, and one where its row says, which nobody looks at.
+  const revocations = new Revocations(store.client, tables.revocations);
+  const [revoked = ''] = serialNumbers.slice(200);
+  const crlShard = crlShardOf(revoked, ca.issuer.crlShardCount);
+  await revocations.revokeAbandoned({ issuerId: 'devices', crlShard, serialNumber: revoked }, now);
+  await revocations.revokeAbandoned({ issuerId: 'devices', crlShard: 99, serialNumber: wrong }, now);
   const { issuers } = relintIssuers(await readIssuerCertificates(store.client, tables.issuers));
   const keys = new CompromisedKeys(store.client, tables.keys);
   const serials = new RevokedSerials(store.client, tables.revocations);

@@ -1,8 +1,8 @@
-import { createPublicKey, randomBytes } from 'node:crypto';
+import { createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { bitString, nullValue, objectIdentifier, sequence } from '../../shared/asn1/der-writer.ts';
 import { decodeCsr, parseCertificationRequest } from '../../shared/issuance/certification-request.ts';
-import { refuseIssuersKey } from '../../shared/issuance/key-checks/issuer-key.ts';
+import { keyPairOfIssuer, refuseIssuersKey } from '../../shared/issuance/key-checks/issuer-key.ts';
 import { objectIdentifiers } from '../../shared/issuance/object-identifiers.ts';
 import { verifyProofOfPossession } from '../../shared/issuance/proof-of-possession.ts';
 import { checkPublicKey, type KeyPolicy, readPublicKey } from '../../shared/issuance/public-key.ts';
@@ -275,12 +275,13 @@ describe("the issuing CA's own key", () => {
     Ed25519: generateEd25519Key,
   };
   const names = ['P-256', 'P-521', 'RSA', 'Ed25519'] as const;
+  const issuersOf = (issuer: KeyObject) => new Set([keyPairOfIssuer(issuer) ?? '']);
   const issuerKeys = names.map((name) => [name, makers[name]()] as const);
 
   it.each(issuerKeys)('of %s is KEY_BELONGS_TO_ISSUER, and no other issuer is in its way', (name, privateKey) => {
     const { publicKey } = parseCertificationRequest(makeCsr(privateKey));
     for (const [other, issuerKey] of issuerKeys) {
-      const refuse = (): void => refuseIssuersKey(publicKey, createPublicKey(issuerKey));
+      const refuse = (): void => refuseIssuersKey(publicKey, issuersOf(createPublicKey(issuerKey)));
       if (other === name) expect(refusalOf(refuse).code).toBe('KEY_BELONGS_TO_ISSUER');
       else refuse();
     }
@@ -288,18 +289,43 @@ describe("the issuing CA's own key", () => {
 
   it.each(issuerKeys)('of %s is not in the way of another key of its kind', (name, privateKey) => {
     const { publicKey } = parseCertificationRequest(makeCsr(makers[name]()));
-    refuseIssuersKey(publicKey, createPublicKey(privateKey));
+    refuseIssuersKey(publicKey, issuersOf(createPublicKey(privateKey)));
   });
 
   it('is recognised with another exponent, and in another encoding', () => {
     const rsa = createPublicKey(new Map(issuerKeys).get('RSA') ?? '');
     const modulus = numberOf(Buffer.from(rsa.export({ format: 'jwk' }).n ?? '', 'base64url'));
     const otherExponent = readPublicKey(rsaSubjectPublicKeyInfo(modulus, 65539n));
-    expect(refusalOf(() => refuseIssuersKey(otherExponent, rsa)).code).toBe('KEY_BELONGS_TO_ISSUER');
+    expect(refusalOf(() => refuseIssuersKey(otherExponent, issuersOf(rsa))).code).toBe('KEY_BELONGS_TO_ISSUER');
 
     const privateKey = generateEcKey('P-384');
     const compressed = openssl(['ec', '-pubout', '-conv_form', 'compressed'], privateKey);
     const key = readPublicKey(subjectPublicKeyInfoOf(privateKey));
-    expect(refusalOf(() => refuseIssuersKey(key, createPublicKey(compressed))).code).toBe('KEY_BELONGS_TO_ISSUER');
+    expect(refusalOf(() => refuseIssuersKey(key, issuersOf(createPublicKey(compressed)))).code).toBe(
+      'KEY_BELONGS_TO_ISSUER',
+    );
+  });
+
+  it.each([
+    ['P-256', 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n, 32],
+    ['P-521', 2n ** 521n - 1n, 66],
+  ] as const)('of %s is recognised by x: the private key of (x, p - y) is n - d', (curve, p, octets) => {
+    const issuer = createPublicKey(generateEcKey(curve));
+    const der = issuer.export({ type: 'spki', format: 'der' });
+    const negated = p - numberOf(der.subarray(-octets));
+    const other = Buffer.concat([
+      der.subarray(0, -octets),
+      Buffer.from(negated.toString(16).padStart(2 * octets, '0'), 'hex'),
+    ]);
+    expect(createPublicKey({ key: other, format: 'der', type: 'spki' }).equals(issuer)).toBe(false);
+    const key = readPublicKey(other);
+    expect(refusalOf(() => refuseIssuersKey(key, issuersOf(issuer))).code).toBe('KEY_BELONGS_TO_ISSUER');
+  });
+
+  it('of Ed25519 is recognised by y: the scalar of (-x, y) is -s', () => {
+    const issuer = createPublicKey(generateEd25519Key());
+    const der = issuer.export({ type: 'spki', format: 'der' });
+    der[der.length - 1] = (der.at(-1) ?? 0) ^ 0x80;
+    expect(refusalOf(() => refuseIssuersKey(readPublicKey(der), issuersOf(issuer))).code).toBe('KEY_BELONGS_TO_ISSUER');
   });
 });

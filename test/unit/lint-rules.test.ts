@@ -88,6 +88,9 @@ const served = (commonName: string): Uint8Array =>
     },
   });
 
+/** Of a year, and revoked by nobody. */
+const withoutRevocation = tbsTemplate(tbsIssuer, { ...deviceTls, revocation: 'none' })(variables);
+
 interface World {
   readonly issuer?: Partial<TbsIssuer>;
   readonly certificate?: Partial<TbsIssuer['certificate']>;
@@ -306,6 +309,23 @@ const failing: readonly (readonly [rule: string, string, Uint8Array, World?])[] 
   ['key-usage-as-the-profile-says', 'one more', withExtension('keyUsage', namedBits([0, 2]))],
   ['key-usage-as-the-profile-says', 'another profile', good, { profile: { keyUsage: ['keyAgreement'] } }],
   ['extended-key-usage-as-the-profile-says', 'none', withExtension('extendedKeyUsage', sequence())],
+  ['extended-key-usage-of-an-end-entity', 'none', withExtension('extendedKeyUsage', sequence())],
+  ...['2.5.29.37.0', '1.3.6.1.5.5.7.3.9', '1.3.6.1.5.5.7.3.8'].map(
+    (purpose) =>
+      [
+        'extended-key-usage-of-an-end-entity',
+        `${purpose} beside another`,
+        withExtension('extendedKeyUsage', sequence(objectIdentifier('1.3.6.1.5.5.7.3.2'), objectIdentifier(purpose))),
+      ] as const,
+  ),
+  ...['2.5.29.30', '2.5.29.54', '1.3.6.1.5.5.7.1.14', '2.16.840.1.113730.1.1'].map(
+    (extnID) =>
+      [
+        'extensions-of-an-end-entity',
+        extnID,
+        withExtensions((all) => [...all, tree(sequence(objectIdentifier(extnID), octetString(sequence())))]),
+      ] as const,
+  ),
   ['extended-key-usage-as-the-profile-says', 'another', good, { profile: { extendedKeyUsage: ['serverAuth'] } }],
   [
     'crl-distribution-point-of-the-shard',
@@ -418,6 +438,19 @@ describe('lint', () => {
     expect(lintAgain(withNames(dNSName('a_b')), tbsIssuer, undefined)).toEqual([
       expect.objectContaining({ name: 'subject-alt-names-of-their-forms' }),
     ]);
+    // Where a revocation is told is the issuer's to say.
+    const elsewhere = { ...tbsIssuer, baseUrl: 'http://elsewhere.example' };
+    for (const tbs of [withExtensions((all) => all.toSpliced(extensionIndex.crls, 1)), withoutRevocation]) {
+      expect(lintAgain(tbs, tbsIssuer, undefined)).toEqual([
+        expect.objectContaining({ name: 'revocation-told-where-the-issuer-tells-it' }),
+      ]);
+    }
+    expect(lintAgain(good, elsewhere, undefined)).toHaveLength(1);
+    const ofADay = tbsTemplate(tbsIssuer, { ...deviceTls, revocation: 'none' })({
+      ...variables,
+      notAfter: variables.notBefore + 86_400_000 - 1000,
+    });
+    expect(lintAgain(ofADay, tbsIssuer, undefined)).toEqual([]);
   });
 
   it.each([

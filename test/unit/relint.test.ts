@@ -7,6 +7,7 @@ import { type Relinted, type RelintRequirements, relint, relintIssuers } from '.
 import { measureRelint, RelintTally } from '../../shared/issuance/relint-tally.ts';
 import type { IssuanceRecord } from '../../shared/ledger/issuance-records.ts';
 import { segmentOf } from '../../shared/ledger/issuance-sample.ts';
+import type { AbandonedSerial } from '../../shared/ledger/row.ts';
 import { algorithmIdentifier } from '../../shared/signer/algorithm-identifier.ts';
 import { soundModulus, vulnerableModuli } from '../fixtures/csr/roca.ts';
 import { bytesOf } from '../fixtures/csr/rsa.ts';
@@ -128,6 +129,13 @@ describe('the profile', () => {
     ]);
   });
 
+  it('is not what purposes wait for that no certificate has', async () => {
+    const profile = { ...deviceTls, hash: '0'.repeat(64), extendedKeyUsage: ['clientAuth', '1.3.6.1.5.5.7.3.9'] };
+    const row = issuedRow(ca, now, { profile });
+    expect(await relinted(row)).toMatchObject({ isProfileDeployed: false });
+    expect(await brokenIn(row)).toEqual(['extended-key-usage-of-an-end-entity']);
+  });
+
   it('is not what the rules of every certificate wait for', async () => {
     const row = issuedRow(ca, now, {
       variables: { names: { ...names, subjectAltName: [{ kind: 'dNSName', value: 'a_b.example.com' }] } },
@@ -177,6 +185,13 @@ describe('the key', () => {
       const found = await brokenIn(row, { profiles });
       expect(found.filter((name) => name.startsWith('key-') && !name.startsWith('key-usage'))).toEqual([rule]);
     }
+  });
+
+  it("is no other issuing CA's either", async () => {
+    const other = makeIssuingCa({ issuerId: 'gateways', notBefore: new Date(now), notAfter: new Date(now + day) });
+    const row = issuedRow(ca, now, { subjectPublicKeyInfo: createPublicKey(other.privateKey).export(der) });
+    const both = relintIssuers([ca.issuer, other.issuer]).issuers;
+    expect(await brokenIn(row, { issuers: both })).toEqual(['key-not-the-issuing-ca-s']);
   });
 
   it.each([
@@ -239,9 +254,33 @@ describe('passed over', () => {
       return true;
     };
     expect(await relinted(broken, { isRevoked })).toEqual({ passedOver: 'revoked' });
-    expect(asked).toEqual([{ issuerId: 'devices', crlShard: 99, serialNumber: good.serialNumber }]);
+    expect(asked).toEqual([{ issuerId: 'devices', crlShard: good.crlShard, serialNumber: good.serialNumber }]);
     expect(await brokenIn(good, { isRevoked })).toEqual([]);
     expect(asked).toHaveLength(1);
+  });
+
+  it('by what the certificate says, in the name of whoever signed it, and not by what its row says', async () => {
+    const other = makeIssuingCa({
+      issuerId: 'gateways',
+      notBefore: new Date(now - day),
+      notAfter: new Date(now + 3650 * day),
+    });
+    const both = relintIssuers([ca.issuer, other.issuer]).issuers;
+    const rows = { serialNumber: '7f'.repeat(16), crlShard: 7, issuerId: 'gateways' };
+    const ofRow = async ({ issuerId, crlShard, serialNumber }: AbandonedSerial) =>
+      serialNumber === rows.serialNumber || crlShard === rows.crlShard || issuerId === rows.issuerId;
+    const own = issuedRow(ca, now, { variables: { serialNumber: Buffer.from(`4a${'00'.repeat(14)}03`, 'hex') } });
+    for (const change of Object.entries(rows)) {
+      const record = { ...own, ...Object.fromEntries([change]) };
+      expect(await brokenIn(record, { issuers: both, isRevoked: ofRow })).not.toEqual([]);
+      const isRevoked = async (serial: AbandonedSerial) => !(await ofRow(serial));
+      expect(await relinted(record, { issuers: both, isRevoked })).toEqual({ passedOver: 'revoked' });
+    }
+  });
+
+  it('not what cannot be read: nobody can say that it is revoked', async () => {
+    const isRevoked = async () => true;
+    expect(await brokenIn({ ...good, certificate: Buffer.from('x') }, { isRevoked })).toEqual(['der']);
   });
 });
 
