@@ -46,6 +46,7 @@ const calls = {
     table: 'issuers',
     is: (input) => !ofBreaker(input) && !ofName(input),
   },
+  "read the CAs' keys": { call: 'dynamodb Scan', table: 'issuers' },
   'unseal the PIN': { call: 'kms Decrypt' },
   'abandon the intent': { call: 'dynamodb UpdateItem', table: 'issuance', is: movesTo('abandoned') },
   'revoke the abandoned serial number': { call: 'dynamodb UpdateItem', table: 'revocations' },
