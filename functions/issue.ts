@@ -1,4 +1,5 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context, SQSBatchResponse, SQSEvent, SQSRecord } from 'aws-lambda';
 import * as z from 'zod';
@@ -38,6 +39,7 @@ import {
   DeviceRows,
   Devices,
   Failures,
+  FirstLogins,
   IssuanceLedger,
   type Issuer,
   IssuerNames,
@@ -118,7 +120,9 @@ const authority: Authority = {
   issuers: new OpenIssuers({
     issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
     openSigner,
+    firstLogins: new FirstLogins(dynamoDB, configuration.ISSUERS_TABLE),
     now: Date.now,
+    wait,
   }),
   publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, profiles, outcomes),
   onSigned: (counts) =>

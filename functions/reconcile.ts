@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Logger } from '@aws-lambda-powertools/logger';
 import type { Context } from 'aws-lambda';
 import * as z from 'zod';
@@ -26,6 +27,7 @@ import {
   CompromisedKeys,
   DeviceRows,
   Devices,
+  FirstLogins,
   IssuanceLedger,
   type Issuer,
   IssuerNames,
@@ -92,7 +94,9 @@ const authority: FinishingAuthority = {
   issuers: new OpenIssuers({
     issuers: new Issuers(dynamoDB, configuration.ISSUERS_TABLE),
     openSigner,
+    firstLogins: new FirstLogins(dynamoDB, configuration.ISSUERS_TABLE),
     now: Date.now,
+    wait,
   }),
   publish: (outcomes) => announce(sns, configuration.CERTIFICATES_TOPIC_ARN, profiles, outcomes),
   onSigned: (counts) => void process.stdout.write(`${signatureLine('reconcile', stage, counts, Date.now())}\n`),

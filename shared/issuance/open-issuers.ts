@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
-import type { Issuer, Issuers } from '../ledger/index.ts';
+import type { FirstLogins, Issuer, Issuers, LoginOutcome } from '../ledger/index.ts';
 import type { Signer } from '../signer/index.ts';
 import type { RefusedPin } from './authority.ts';
 import { type Certified, certify } from './certify.ts';
@@ -40,8 +40,16 @@ export interface OpenIssuersOptions {
     deadline: number,
     login: Login,
   ) => Promise<Signer>;
+  /** Of PINs; an issuer whose key is in KMS has none. */
+  readonly firstLogins: Pick<FirstLogins, 'begin' | 'end'>;
   readonly now: () => number;
+  /** Resolves after so many milliseconds. */
+  readonly wait: (milliseconds: number) => Promise<unknown>;
 }
+
+/** Milliseconds between two looks at what came of another process's first login, and for how long it is waited for. */
+const firstLoginPause = 200;
+const firstLoginPatience = 10_000;
 
 /** A signer that opened. */
 interface WorkingSigner {
@@ -127,7 +135,7 @@ export class OpenIssuers {
     const isSentAgain = refusedPin === 'is-sent-again' && standing?.isRefused === true;
     const isKept = login === 'standing' && !isSentAgain;
     if (standing?.fingerprint.whole === fingerprint.whole && isKept) return standing.opened;
-    const opened = this.#openAfter(standing, issuer, fingerprint, deadline, login);
+    const opened = this.#openAfter(standing, issuer, fingerprint, deadline, login, refusedPin !== 'stays-refused');
     const opening: Opening = { fingerprint, opened, isRefused: false };
     this.#openings.set(issuerId, opening);
     const error = await opened.then(({ newerPinError }) => newerPinError, asMintmarkError);
@@ -149,14 +157,17 @@ export class OpenIssuers {
     fingerprint: Fingerprint,
     deadline: number,
     login: Login,
+    isAdmitted: boolean,
   ): Promise<OpenIssuer> {
     const { issuerId } = issuer;
     await standing?.opened.catch(() => undefined);
     if (login === 'anew') await this.#closeWorking(issuerId);
     const before = this.#working.get(issuerId);
     if (before?.fingerprint.whole === fingerprint.whole) return before.issuer;
+    // With a login of before the newer PIN would not be used until that is lost.
+    const isRotated = before?.fingerprint.ca === fingerprint.ca;
     try {
-      const working = await this.#openSigner(issuer, fingerprint, deadline, login);
+      const working = await this.#openSigner(issuer, fingerprint, deadline, isRotated ? 'anew' : login, isAdmitted);
       this.#working.set(issuerId, working);
       this.#closeInBackground(before);
       return working.issuer;
@@ -176,12 +187,59 @@ export class OpenIssuers {
     await working?.signer.close();
   }
 
-  async #openSigner(issuer: Issuer, fingerprint: Fingerprint, deadline: number, login: Login): Promise<WorkingSigner> {
+  /** @param isAdmitted one that the breaker lets try, one in the fleet: whatever is known of its PIN, it is sent */
+  async #openSigner(
+    issuer: Issuer,
+    fingerprint: Fingerprint,
+    deadline: number,
+    login: Login,
+    isAdmitted: boolean,
+  ): Promise<WorkingSigner> {
     const { issuerId } = issuer;
     const certificate = readIssuerCertificate(issuerId, issuer.certificate);
-    const signer = await this.#options.openSigner(issuer, certificate, deadline, login);
+    const { pins } = fingerprint;
+    const isFirst = pins !== undefined && !isAdmitted && (await this.#isFirstLogin(issuerId, pins, deadline));
+    let outcome: LoginOutcome = 'nothing';
+    let signer: Signer;
+    try {
+      // Another signer's login in this process would prove nothing.
+      signer = await this.#options.openSigner(issuer, certificate, deadline, isFirst ? 'anew' : login);
+      outcome = 'proved';
+    } catch (error) {
+      if (asMintmarkError(error).code === refusedPinCode) outcome = 'refused';
+      throw error;
+    } finally {
+      if (pins !== undefined && (isFirst || isAdmitted)) {
+        // Where it cannot be written, this process signs all the same, and the others try when this one's turn is over.
+        await this.#options.firstLogins.end(issuerId, pins, outcome).catch(() => undefined);
+      }
+    }
     const onRefused = (error: MintmarkError) => this.#stopUsing(issuerId, signer, error);
     return { fingerprint, signer, issuer: openIssuer(issuer, certificate, signer, onRefused) };
+  }
+
+  /**
+   * Waits for another process's first login, if there is one under way.
+   * @returns whether the first is this one's
+   * @throws MintmarkError SIGNER_PIN_REFUSED where another one was refused, SIGNER_UNAVAILABLE where it takes too long
+   */
+  async #isFirstLogin(issuerId: string, pins: string, deadline: number): Promise<boolean> {
+    const { firstLogins, now, wait } = this.#options;
+    const end = Math.min(deadline, now() + firstLoginPatience);
+    for (;;) {
+      const turn = await firstLogins.begin(issuerId, pins, now());
+      if (turn === 'refused') {
+        throw new MintmarkError(refusedPinCode, 'Another process has logged in with this PIN and was refused.');
+      }
+      if (turn !== 'others') return turn === 'ours';
+      if (now() + firstLoginPause >= end) {
+        throw new MintmarkError(
+          'SIGNER_UNAVAILABLE',
+          'Another process is still logging in with this PIN, as the first.',
+        );
+      }
+      await wait(firstLoginPause);
+    }
   }
 
   /**
@@ -285,6 +343,8 @@ const errorOf = (certified: Certified): MintmarkError | undefined =>
 interface Fingerprint {
   /** Everything but the PIN's envelopes. */
   readonly ca: string;
+  /** The envelopes alone; undefined where there are none. */
+  readonly pins: string | undefined;
   readonly whole: string;
 }
 
@@ -294,7 +354,7 @@ function fingerprintOf(issuer: Issuer): Fingerprint {
   const pins = Object.keys(sealedPins)
     .toSorted()
     .flatMap((region) => [region, sealedPins[region] ?? '']);
-  return { ca, whole: digestOfAll([ca, ...pins]) };
+  return { ca, pins: pins.length === 0 ? undefined : digestOfAll(pins), whole: digestOfAll([ca, ...pins]) };
 }
 
 /** Of each one's digest: where one ends and the next begins is in it. */

@@ -18,6 +18,7 @@ export { Devices } from './devices.ts';
 export { type FailureRecord, FailureRecords, type PlacedFailure } from './failure-records.ts';
 export { type FailureChange, type FailureState, FailureStates } from './failure-states.ts';
 export { Failures, type FirstError, type Redriven } from './failures.ts';
+export { FirstLogins, type LoginOutcome } from './first-logins.ts';
 export {
   IssuanceLedger,
   keyOf,

@@ -21,6 +21,7 @@ import { Senders } from '../../shared/ledger/senders.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
 import { makeRequest, newPrivateKey } from '../support/csr.ts';
+import { provedLogins } from '../support/first-logins.ts';
 import { absentDynamoDB, instantDynamoDB, instantSNS, tables } from './absent-aws.ts';
 import { rateOf } from './measure.ts';
 
@@ -81,6 +82,7 @@ function authorityOf(issuer: Issuer, signer: Signer, { dynamoDB, publish }: Aws)
       lastTargets: async (name) => [name],
     },
     issuers: new OpenIssuers({
+      ...provedLogins,
       issuers: { read: async () => issuer, readCertificates: async () => [issuer] } as unknown as Issuers,
       openSigner: async () => signer,
       now: Date.now,

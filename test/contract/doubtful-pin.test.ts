@@ -5,6 +5,7 @@ import { asMintmarkError, MintmarkError } from '../../shared/errors.ts';
 import { AdmittedIssuers } from '../../shared/issuance/admitted-issuers.ts';
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Issuers } from '../../shared/ledger/issuers.ts';
+import { provedLogins } from '../support/first-logins.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { newLinted } from '../support/linted.ts';
 import { softwareSigner } from '../support/software-signer.ts';
@@ -72,6 +73,7 @@ function startEnvironment(): Environment {
   let isLost = false;
   let isLoggedIn = false;
   const issuers = new OpenIssuers({
+    ...provedLogins,
     issuers: { read: async () => ({ ...ca.issuer, issuerId }) } as unknown as Issuers,
     openSigner: async (_issuer, _certificate, _deadline, login) => {
       // A login is the process's (PKCS#11 v2.40, C_Login): a second session needs none, and then no PIN is asked for.

@@ -152,6 +152,8 @@ export function describeSignerContract(name: string, open: () => Promise<SignerU
       expect(['SIGNER_UNAVAILABLE', 'SIGNER_DEADLINE']).toEqual(expect.arrayContaining(outcomes));
       // Its last pause alone is longer.
       expect(Date.now()).toBeLessThan(deadline + 400);
+      subject.faults.none();
+      await expect.poll(() => sign(1), { timeout: PLENTY_MILLISECONDS }).toEqual(['signed']);
     });
 
     it('goes on in a new session when the session is lost', async () => {

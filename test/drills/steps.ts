@@ -19,6 +19,7 @@ interface Step {
 
 const movesTo = (state: string) => (input: Input) => input.ExpressionAttributeValues?.[':to']?.S === state;
 const ofBreaker = ({ Key: key }: Input) => key?.issuerId?.S?.startsWith('#breaker#') === true;
+const ofLogin = ({ Key: key }: Input) => key?.issuerId?.S?.startsWith('#login#') === true;
 const ofName = ({ Key: key }: Input) => key?.issuerId?.S?.startsWith('#issuing#') === true;
 const does =
   (change: string, state?: string) =>
@@ -44,7 +45,7 @@ const calls = {
   'read the issuer': {
     call: 'dynamodb GetItem',
     table: 'issuers',
-    is: (input) => !ofBreaker(input) && !ofName(input),
+    is: (input) => !ofBreaker(input) && !ofName(input) && !ofLogin(input),
   },
   "read the CAs' keys": { call: 'dynamodb Scan', table: 'issuers' },
   'unseal the PIN': { call: 'kms Decrypt' },
@@ -87,16 +88,29 @@ export type CallStep = keyof typeof calls;
 
 export const callSteps = Object.keys(calls) as CallStep[];
 
+/** Of the first process that logs in, and of those that start; so few in a drill that none is required. */
+const callsOfFirstLogin = {
+  'ask for the first login': { call: 'dynamodb GetItem', table: 'issuers', is: ofLogin },
+  'take the first login': {
+    call: 'dynamodb UpdateItem',
+    table: 'issuers',
+    is: (input) => ofLogin(input) && input.ExpressionAttributeValues?.[':begun'] !== undefined,
+  },
+  'say what came of the first login': { call: 'dynamodb UpdateItem', table: 'issuers', is: ofLogin },
+} as const satisfies Readonly<Record<string, Step>>;
+
+const allCalls: readonly (readonly [string, Step])[] = Object.entries({ ...calls, ...callsOfFirstLogin });
+
 /** Which step a call is. One that is none of the list is named by its operation, and is killed at all the same. */
 export function stepOf({ service, operation, request }: Pick<ApiCall, 'service' | 'operation' | 'request'>): string {
   const input = inputOf(request.body);
   const tables = [input.TableName ?? [], Object.keys(input.RequestItems ?? {})].flat();
   const call = `${service} ${operation}`;
-  const found = callSteps.find((name) => {
-    const step: Step = calls[name];
-    const isTable = step.table === undefined || tables.includes(`mintmark-${stage}-${step.table}`);
-    return step.call === call && isTable && (step.is?.(input) ?? true);
-  });
+  const [found] =
+    allCalls.find(([, step]) => {
+      const isTable = step.table === undefined || tables.includes(`mintmark-${stage}-${step.table}`);
+      return step.call === call && isTable && (step.is?.(input) ?? true);
+    }) ?? [];
   const to = input.ExpressionAttributeValues?.[':to']?.S;
   return found ?? [call, ...tables, ...(to === undefined ? [] : [`to ${to}`])].join(' ');
 }

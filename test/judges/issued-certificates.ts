@@ -13,6 +13,7 @@ import { SenderRecords } from '../../shared/ledger/sender-records.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { SignatureScheme } from '../../shared/signer/port.ts';
 import { generateEcKey, generateEd25519Key, generateRsaKey, makeCsr } from '../fixtures/csr/make.ts';
+import { provedLogins } from '../support/first-logins.ts';
 import { base64, queue, startWorker } from '../support/issuing.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { deviceTls } from '../support/profile.ts';
@@ -236,6 +237,7 @@ export async function issueCertificates(now: number): Promise<IssuedCertificates
     const ca = makeIssuingCa({ notBefore: new Date(now), notAfter: new Date(now) });
     const { authority } = startWorker({ tables: store, ca, now: clock, profiles });
     const open = new OpenIssuers({
+      ...provedLogins,
       issuers,
       now: clock,
       openSigner: (issuer, { publicKey: certificatePublicKey }, deadline) => {

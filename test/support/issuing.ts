@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import { MintmarkError } from '../../shared/errors.ts';
 import { announcementOf } from '../../shared/issuance/announce.ts';
 import type { Authority } from '../../shared/issuance/authority.ts';
@@ -11,6 +12,7 @@ import { CompromisedKeys } from '../../shared/ledger/compromised-keys.ts';
 import { DeviceRows } from '../../shared/ledger/device-rows.ts';
 import { Devices } from '../../shared/ledger/devices.ts';
 import { Failures } from '../../shared/ledger/failures.ts';
+import { FirstLogins } from '../../shared/ledger/first-logins.ts';
 import { IssuanceLedger } from '../../shared/ledger/issuance.ts';
 import { IssuerNames } from '../../shared/ledger/issuer-names.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
@@ -90,7 +92,9 @@ export function startWorker(options: WorkerOptions): Worker {
           if (worker.openingFails !== undefined) throw worker.openingFails;
           return otherSigners.get(issuerId) ?? signer;
         },
+        firstLogins: new FirstLogins(client, tables.issuers),
         now,
+        wait,
       }),
       publish: async (outcomes) => {
         const due = outcomes.filter((outcome) => announcementOf(outcome, deployed) !== undefined);

@@ -5,6 +5,7 @@ import { AdmittedIssuers } from '../../shared/issuance/admitted-issuers.ts';
 import type { IssuerSource } from '../../shared/issuance/authority.ts';
 import { type Login, OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Issuers } from '../../shared/ledger/issuers.ts';
+import { provedLogins } from '../support/first-logins.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { newLinted } from '../support/linted.ts';
 import { type SoftwareSigner, softwareSigner } from '../support/software-signer.ts';
@@ -59,6 +60,7 @@ beforeEach(() => {
     return { ...ca.issuer, state, sealedPins: { 'eu-west-1': Uint8Array.of(sealedPin) } };
   };
   issuers = new OpenIssuers({
+    ...provedLogins,
     issuers: { read } as unknown as Issuers,
     openSigner: async (_issuer, _certificate, _deadline, login) => {
       attempts++;

@@ -6,6 +6,7 @@ import { readIssuerCertificate } from '../../shared/issuance/issuer-certificate.
 import { OpenIssuers } from '../../shared/issuance/open-issuers.ts';
 import type { Issuer, Issuers } from '../../shared/ledger/issuers.ts';
 import { refusalOf } from '../fixtures/csr/refusal.ts';
+import { provedLogins } from '../support/first-logins.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { newLinted, tbsIssuer } from '../support/linted.ts';
 import { deviceTls } from '../support/profile.ts';
@@ -33,6 +34,7 @@ beforeEach(() => {
     return row;
   };
   issuers = new OpenIssuers({
+    ...provedLogins,
     issuers: { read } as unknown as Issuers,
     openSigner: async ({ signerUri }) => {
       const failure = failures.shift();
