@@ -1,13 +1,14 @@
 import { X509Certificate } from 'node:crypto';
-import { lstatSync, readFileSync, type Stats, statSync } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificatePem } from '../shared/issuance/index.ts';
 import type { IssuerCertificates } from '../shared/ledger/index.ts';
-import { prepareOutputFolder, writeWhole } from '../shared/output-folder.ts';
-import { type FileProblem, type FileRequest, nothingSent } from './enrolment-files.ts';
-import { UsageError } from './errors.ts';
+import { writeWhole } from '../shared/output-folder.ts';
+import { type FileRequest, nothingSent } from './enrolment-files.ts';
+import type { FileProblem } from './errors.ts';
+import { certificatesInPem, prepareFolder, problemOfTarget } from './output-files.ts';
 
-/** The files that `request --out` writes: certificates, and nothing else is ever overwritten. */
+/** The files that `request --out` writes: a certificate each, with its chain. */
 
 export const certificatePath = (folder: string, { deviceId }: { readonly deviceId: string }): string =>
   join(folder, `${deviceId}.pem`);
@@ -18,23 +19,20 @@ export const certificatePath = (folder: string, { deviceId }: { readonly deviceI
  * @throws UsageError
  */
 export function prepareCertificateFiles(folder: string, requests: readonly FileRequest[]): void {
-  try {
-    prepareOutputFolder(folder);
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new UsageError(`${folder} cannot be written to (${code}).`, 'Name a folder with --out.', { cause });
-  }
+  prepareFolder(folder);
   const inputs = new Map(requests.map(({ file }) => [identityOf(statSync(file)), file]));
   const targets = new Map<string, string>();
   const problems: FileProblem[] = [];
   for (const request of requests) {
     const path = certificatePath(folder, request);
     const problem =
-      problemOfInput(path, inputs) ?? problemOfContent(path) ?? problemOfTwin(targets.get(path.toLowerCase()));
+      problemOfInput(path, inputs) ??
+      problemOfTarget(path, certificatesInPem) ??
+      problemOfTwin(targets.get(path.toLowerCase()));
     targets.set(path.toLowerCase(), path);
     if (problem !== undefined) problems.push({ file: path, problem, cure: 'Name another folder with --out.' });
   }
-  if (problems.length > 0) throw nothingSent(problems);
+  if (problems.length > 0) throw nothingSent(problems, requests.length);
 }
 
 /** The same file, whatever its path. */
@@ -49,25 +47,6 @@ function problemOfInput(path: string, inputs: ReadonlyMap<string, string>): stri
 /** Some file systems take two such names for one. */
 const problemOfTwin = (twin: string | undefined): string | undefined =>
   twin === undefined ? undefined : `It differs from ${twin} in capital letters only.`;
-
-/** PEM of certificates (RFC 7468 section 5), with nothing before, between or after them but white space. */
-const onlyCertificates = /^\s*(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)*$/;
-
-/** Far above any chain. */
-const longestChain = 1_048_576;
-
-/** Why what is at this path must not be overwritten, a sentence; undefined for certificates, and where nothing is. */
-export function problemOfContent(path: string): string | undefined {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return undefined;
-  if (!stats.isFile()) return 'It is there already, and is no plain file.';
-  try {
-    if (stats.size <= longestChain && onlyCertificates.test(readFileSync(path, 'latin1'))) return undefined;
-  } catch (error) {
-    return `It is there already, and cannot be read (${(error as NodeJS.ErrnoException).code}).`;
-  }
-  return 'It is there already, and holds something else than certificates.';
-}
 
 /** The chain that goes with each issuing CA's certificates, and what is wrong with it. */
 export interface Chain {
@@ -113,7 +92,7 @@ function kindOf(der: Uint8Array): 'self-signed' | 'issued' | 'unreadable' {
 /** @returns why the file was not written, a sentence; undefined when it was */
 export function writeCertificate(path: string, certificate: Uint8Array, chain: Chain): string | undefined {
   // What has come to be there while the answer was waited for.
-  const problem = problemOfContent(path);
+  const problem = problemOfTarget(path, certificatesInPem);
   if (problem !== undefined) return problem;
   try {
     writeWhole(path, certificatePem(certificate) + chain.pem);

@@ -21,17 +21,17 @@ export const declareDeployedProfiles = (command: Command): Command =>
 
 /**
  * The profiles that the stage is taken to be deployed with: no AWS service tells them.
+ * @param unsaid what is not said without them
  * @returns undefined, and a note, where none were named and there is no folder of the usual name
  * @throws UsageError for a profile that cannot be read
  */
 export function readDeployedProfiles(
   session: Session,
   { profiles: folder }: DeployedProfilesOptions,
+  unsaid = 'what they ask of an issuer',
 ): readonly Profile[] | undefined {
   if (folder === undefined && !existsSync(usualFolder)) {
-    session.note(
-      'No profiles are read, so nothing is said of what they ask of an issuer: name their folder with --profiles.',
-    );
+    session.note(`No profiles are read, so nothing is said of ${unsaid}: name their folder with --profiles.`);
     return undefined;
   }
   const { profiles, problems } = readNamedProfiles([folder ?? usualFolder]);

@@ -4,7 +4,7 @@ import { parse } from 'node:path';
 import { type EnrolmentRequest, messageBody, readCsrFile } from '../shared/enrolment/index.ts';
 import { MintmarkError } from '../shared/errors.ts';
 import { decodeCsr, parseCertificationRequest, readMessage, requestHashOf } from '../shared/issuance/index.ts';
-import { UsageError } from './errors.ts';
+import { type FileProblem, UsageError } from './errors.ts';
 
 export interface FileRequest extends EnrolmentRequest {
   /** As given. */
@@ -21,11 +21,12 @@ interface Options {
 }
 
 /** So many problems are told at once. */
-const maximumProblems = 10;
+const maximumProblems = 100;
 
 /**
- * The requests in files, one in each. Everything that can be found out here is: nothing is enqueued unless every file is
- * a CSR. What a profile refuses is for the issuing side to say, which alone knows the profiles that are deployed.
+ * The requests in files, one in each. Everything that can be found out here is, and nothing is enqueued unless every file is
+ * a CSR: files that were meant for another command are so more often than not. What a profile refuses is for the issuing side
+ * to say, which alone knows the profiles that are deployed.
  *
  * @throws UsageError that names every file that cannot be sent
  */
@@ -46,23 +47,24 @@ export function readRequests(files: readonly string[], options: Options): FileRe
     }
   }
   if (problems.length === 0) return [...requests.values()];
-  throw nothingSent(problems);
+  throw nothingSent(problems, files.length);
 }
 
-export interface FileProblem {
-  readonly file: string;
-  /** A sentence. */
-  readonly problem: string;
-  readonly cure: string;
-}
-
-/** @param problems one at least */
-export function nothingSent(problems: readonly FileProblem[]): UsageError {
-  const shown = problems.slice(0, maximumProblems);
-  const told = shown.map(({ file, problem }) => `${file}: ${problem}`);
-  const more = problems.length > told.length ? [`and ${problems.length - told.length} more.`] : [];
-  const cures = [...new Set(shown.map(({ cure }) => cure))];
-  return new UsageError(`Nothing was sent. ${[...told, ...more].join(' ')}`, cures.join(' '));
+/**
+ * @param problems one at least
+ * @param files how many were to be sent
+ */
+export function nothingSent(problems: readonly FileProblem[], files: number): UsageError {
+  const [first, ...others] = problems;
+  if (first !== undefined && others.length === 0) {
+    return new UsageError(`Nothing was sent. ${first.file}: ${first.problem}`, first.cure);
+  }
+  const more = problems.length > maximumProblems ? `, of which the first ${maximumProblems} are told` : '';
+  return new UsageError(
+    `Nothing was sent: ${problems.length} of ${files} files are in the way of all${more}.`,
+    'Mend them or leave them out, and type the same again.',
+    { problems: problems.slice(0, maximumProblems) },
+  );
 }
 
 function readRequest(file: string, { device, requestId, again, profile }: Options): FileRequest {

@@ -1,11 +1,13 @@
 import { MintmarkError } from '../shared/errors.ts';
-import { UsageError } from './errors.ts';
+import { type FileProblem, UsageError } from './errors.ts';
 import { Interrupted } from './interruptible.ts';
 
 /** What is wrong, a sentence, and what to do about it, another. */
 export interface Explanation {
   readonly message: string;
   readonly cure: string;
+  /** File by file, where there are several. */
+  readonly problems?: readonly FileProblem[];
 }
 
 interface Kind {
@@ -115,7 +117,10 @@ function withoutCredentials({ said, profile }: Thrown): Explanation {
  */
 export function explain(error: unknown, environment: NodeJS.ProcessEnv): Explanation {
   if (error instanceof Interrupted) return { message: error.message, cure: '' };
-  if (error instanceof UsageError) return { message: error.message, cure: error.cure };
+  if (error instanceof UsageError) {
+    const { message, cure, problems } = error;
+    return problems.length === 0 ? { message, cure } : { message, cure, problems };
+  }
   const causes = causesOf(error);
   if (causes.some(({ message }) => /\bregion\b/i.test(message) && /missing|invalid|not a valid/i.test(message))) {
     return { message: 'There is no AWS Region.', cure: 'Set AWS_REGION, or the region of your AWS profile.' };

@@ -59,7 +59,7 @@ function stateOf({ state, redrivenAt, redrivenAs, claimedUntil, dismissedAt, dis
 
 /** What whoever sent its key has to hear. */
 const exposedKey =
-  'There was a private key in the message. Who may read the queue may have read it: generate a new key pair, replace it wherever it is used, and revoke what was issued for it.';
+  'There was a private key in the message. Who may read the queue may have read it: generate a new key pair, replace it wherever it is used, and revoke what was issued for it (docs/operating.md, "Revoking").';
 
 /**
  * For a person, a line for each thing that is known, and the message last.

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { CommanderError } from 'commander';
 import { printable } from '../shared/terminal/index.ts';
 import { type ExitCode, loadTyped, type Result } from './command.ts';
@@ -31,6 +32,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(sign
 // local/setup/mintmark.mjs is at the channel's other end; when that was killed there is nobody to write to.
 process.once('disconnect', interrupt);
 process.channel?.unref();
+if (process.connected)
+  new Worker(new URL('./end-with-launcher.ts', import.meta.url), { workerData: process.ppid }).unref();
 
 // Whoever reads may have had enough (`| head -1`); what the answer was is still the exit code.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -137,9 +140,10 @@ function note(line: string): void {
 
 function report(error: unknown): ExitCode {
   const exitCode = interrupted.signal.aborted || error instanceof Interrupted ? 130 : 2;
-  const { message, cure } = exitCode === 130 ? { message: 'Interrupted.', cure: '' } : explain(error, process.env);
+  const said = exitCode === 130 ? { message: 'Interrupted.', cure: '' } : explain(error, process.env);
   process.exitCode = exitCode;
-  note(`mintmark: ${message} ${cure}`.trim());
-  if (isJson) process.stdout.write(`${jsonText({ error: { message, cure } }, 2)}\n`);
+  note(`mintmark: ${said.message} ${said.cure}`.trim());
+  for (const { file, problem, cure } of said.problems ?? []) note(`  ${file}: ${problem} ${cure}`);
+  if (isJson) process.stdout.write(`${jsonText({ error: said }, 2)}\n`);
   return exitCode;
 }

@@ -81,7 +81,10 @@ function stating<Read>(cure: string, read: () => Read): Read {
  */
 function refuseTwin(certificate: Uint8Array, others: readonly IssuerCertificates[]): void {
   const own = new X509Certificate(certificate);
-  const twin = others.find(({ certificate: other }) => other !== undefined && isSameCa(own, other));
+  const twin = others.find(({ certificate: other }) => {
+    const read = other === undefined ? undefined : readCa(other);
+    return read !== undefined && own.subject === read.subject && own.publicKey.equals(read.publicKey);
+  });
   if (twin === undefined) return;
   throw new UsageError(
     `The issuer ${twin.issuerId} has the same name and key.`,
@@ -89,24 +92,31 @@ function refuseTwin(certificate: Uint8Array, others: readonly IssuerCertificates
   );
 }
 
-function isSameCa(own: X509Certificate, der: Uint8Array): boolean {
-  let other: X509Certificate;
+function readCa(der: Uint8Array): X509Certificate | undefined {
   try {
-    other = new X509Certificate(der);
+    return new X509Certificate(der);
   } catch {
     // Another issuer's row, which the watch tells of.
-    return false;
+    return undefined;
   }
-  return own.subject === other.subject && own.publicKey.equals(other.publicKey);
 }
 
 /** What is worth knowing of a row that may stand, sentences. */
-export function notesOn({ certificate, chain }: Issuer): string[] {
-  const { validToDate: end } = new X509Certificate(certificate);
-  return chain.flatMap((der) => {
+export function notesOn({ certificate, chain, signerUri }: Issuer, others: readonly IssuerCertificates[]): string[] {
+  const { validToDate: end, publicKey } = new X509Certificate(certificate);
+  const sharing = others.filter(
+    (other) =>
+      other.signerUri === signerUri ||
+      (other.certificate !== undefined && readCa(other.certificate)?.publicKey.equals(publicKey) === true),
+  );
+  const shared = sharing.map(
+    ({ issuerId }) => `The issuer ${issuerId} has the same key: whoever takes the one CA's takes the other's.`,
+  );
+  const early = chain.flatMap((der) => {
     const above = new X509Certificate(der);
     if (above.validToDate >= end) return [];
     const name = (above.subject ?? '').split('\n').join(', ');
     return [`${name}, which is above it, ends before it does, and what it signed verifies no longer than that.`];
   });
+  return [...shared, ...early];
 }

@@ -1,4 +1,4 @@
-import { Command, type OptionValues } from 'commander';
+import { Command, Help, type Option, type OptionValues } from 'commander';
 import type { CommandModule, LoadedEntry } from './command.ts';
 
 /** Options of every command. */
@@ -49,7 +49,7 @@ export function buildProgram(
     .option('--prefix <prefix>', "what the stage's resources are called by; else MINTMARK_PREFIX, and mintmark-<stage>")
     .helpCommand(false)
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true, helpWidth: columns })
+    .configureHelp({ showGlobalOptions: true, helpWidth: columns, optionDescription: describeOption })
     .configureOutput({ writeOut, writeErr: () => {}, getOutHelpWidth: () => columns });
   const groupCommands = new Map(
     Object.entries(groups).map(([name, description]) => [name, new Command(name).description(description)]),
@@ -77,6 +77,10 @@ export function buildProgram(
   }
   return program;
 }
+
+/** What must be given is said, as commander does not; the arguments that must be are in angle brackets. */
+const describeOption = (option: Option): string =>
+  `${new Help().optionDescription(option)}${option.mandatory ? ' (required)' : ''}`;
 
 const sentence = (summary: string): string => `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
 

@@ -3,6 +3,7 @@ import { table } from '../shared/terminal/index.ts';
 import { csvLine } from './csv.ts';
 import { factLines } from './facts.ts';
 import { isoTime, jsonText } from './json.ts';
+import { beginningWith, type FileKind, jsonLines } from './output-files.ts';
 
 /** A certificate that breaks rules as --json and --out have it; scripts read it, so fields are added, never renamed. */
 export const findingJson = ({ record, isProfileDeployed, broken }: CheckedRow) => ({
@@ -19,16 +20,25 @@ export const findingJson = ({ record, isProfileDeployed, broken }: CheckedRow) =
 
 /** How a file of findings is written: what comes before the first, and each. */
 export interface FindingFormat {
+  /** What such a file is, and may take the place of. */
+  readonly kind: FileKind;
   readonly head: string;
   readonly line: (finding: CheckedRow) => string;
 }
 
 const csvColumns = ['deviceId', 'requestId', 'serialNumber', 'issuerId', 'profile', 'issuedAt', 'notAfter'] as const;
+const csvHead = `${csvLine([...csvColumns, 'rules'])}\r\n`;
+const findings = 'findings that this command wrote';
 
 export const findingFormats = {
-  jsonl: { head: '', line: (finding) => `${jsonText(findingJson(finding))}\n` },
+  jsonl: {
+    kind: jsonLines(findings, ['deviceId', 'requestId', 'broken']),
+    head: '',
+    line: (finding) => `${jsonText(findingJson(finding))}\n`,
+  },
   csv: {
-    head: `${csvLine([...csvColumns, 'rules'])}\r\n`,
+    kind: beginningWith(findings, csvHead),
+    head: csvHead,
     line: (finding) => {
       const json = findingJson(finding);
       const rules = json.broken.map(({ rule }) => rule).join(' ');

@@ -1,10 +1,7 @@
 import type { Profile } from '../shared/issuance/index.ts';
-import { type IssuanceRecords, type IssuerName, issuerNameLifetime } from '../shared/ledger/index.ts';
+import { type IssuanceRecords, type IssuerName, issuerNameSettling } from '../shared/ledger/index.ts';
 import { namesOf, profilesOf } from './issuing.ts';
 import { shortTime } from './json.ts';
-
-/** Twice what a name may be remembered: clocks differ, and what was begun by it is to be signed. */
-const settling = 2 * issuerNameLifetime;
 
 /** So many open intents are counted, and no more. */
 const mostCounted = 1_000;
@@ -19,20 +16,25 @@ export function reasonsInNames(
   const leading = namesOf(issuerId, names);
   const naming = (profilesOf(issuerId, names, profiles ?? []) ?? []).filter(({ issuer }) => issuer === issuerId);
   const isById = naming.length > 0 && !leading.includes(issuerId);
-  const recent = names.filter(
-    ({ target, previousTarget, activatedAt = 0 }) =>
-      target !== issuerId && previousTarget === issuerId && now - activatedAt < settling,
-  );
+  const recent = names.flatMap(({ name, target, recentTargets }) => {
+    const until = Math.max(...recentTargets.flatMap((one) => (one.issuerId === issuerId ? one.until : [])));
+    return target !== issuerId && now - until < issuerNameSettling ? [{ name, until }] : [];
+  });
   return [
-    ...leading.map((name) => `The name ${name} leads to it.`),
+    ...leading.map((name) => `The name ${name} leads to it${unusedHint(name, profiles)}.`),
     ...(isById ? [`Profiles name it by its id: ${naming.map(({ name }) => name).join(', ')}.`] : []),
     ...(profiles === undefined ? ['No profiles were read, and they may name it by its id.'] : []),
     ...recent.map(
-      ({ name, activatedAt = 0 }) =>
-        `The name ${name} led to it a moment ago, and may be remembered so until ${shortTime(activatedAt + settling)}.`,
+      ({ name, until }) =>
+        `The name ${name} led to it a moment ago, and may be remembered so until ${shortTime(until + issuerNameSettling)}.`,
     ),
   ];
 }
+
+const unusedHint = (name: string, profiles: readonly Profile[] | undefined): string =>
+  profiles === undefined || profiles.some(({ issuer }) => issuer === name)
+    ? ''
+    : `, and no profile has that name: mintmark issuers deactivate ${name}`;
 
 /** Open intents of an issuer: what a CA that is retired would leave to be abandoned. @returns a sentence where there are any */
 export async function reasonInIntents(issuerId: string, records: IssuanceRecords): Promise<string[]> {

@@ -1,5 +1,6 @@
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { ProfileError } from '../shared/issuance/index.ts';
 import { prepareOutputFolder } from '../shared/output-folder.ts';
 import { Progress } from '../shared/terminal/index.ts';
 import { chooseCloud } from './choose-cloud.ts';
@@ -110,5 +111,6 @@ if (parsed.kind !== 'run') {
 }
 process.exitCode = await run(parsed.options).catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : String(error));
-  return 1;
+  // As `mintmark profiles check` ends for the same profile.
+  return error instanceof ProfileError ? 2 : 1;
 });

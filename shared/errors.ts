@@ -165,11 +165,11 @@ export const errorKinds = {
   },
   KEY_COMPROMISED: {
     disposition: 'reject-reopenable',
-    cure: 'Others have the private key: generate a new key pair on the device, and revoke what was issued for the old one. `mintmark keys show` says since when and why it is refused.',
+    cure: 'Others have the private key: generate a new key pair on the device, and revoke what was issued for the old one (`mintmark relint` finds it; docs/operating.md, "Revoking"). `mintmark keys show` says since when and why the key is refused.',
   },
   KEY_NOT_PINNED: {
     disposition: 'reject-reopenable',
-    cure: "Use a key that the device's registration lists under pinnedKeys, or change that with `mintmark devices import` and send the same request again.",
+    cure: "Use a key that the device's registration lists under pinnedKeys, or change that with `mintmark devices import` and, a minute later, send the same request again.",
   },
   KEY_REUSED: {
     disposition: 'reject-reopenable',
@@ -193,7 +193,7 @@ export const errorKinds = {
   // What the device, its fleet or the profile has already.
   RENEWAL_TOO_EARLY: {
     disposition: 'reject-reopenable',
-    cure: 'Send the same request again from the time that the message names. A device that lost its key has its certificate revoked first.',
+    cure: 'Send the same request again from the time that the message names. A device that lost its key has its certificate revoked first (docs/operating.md, "Revoking").',
   },
   RENEWAL_KEY_NOT_ALLOWED: {
     disposition: 'reject-final',

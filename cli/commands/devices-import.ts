@@ -37,8 +37,8 @@ export const command = defineCommand<Options>({
     'lines: an object on each line, lists as arrays; null takes away. What a file says nothing of stays as it is registered.',
     'Pinned keys are the SHA-256 of the SubjectPublicKeyInfo in hex.',
     'The whole file is checked before anything is written. Safe to repeat, and to interrupt: what stands already as the file',
-    'has it is left alone, so the same command goes on where it ended. A device that is blocked stays so. Exit code 1 when a',
-    'device was refused, 2 when the file is wrong.',
+    'has it is left alone, so the same command goes on where it ended. A device that is blocked stays so. A device that is new',
+    'counts at once, a change within a minute. Exit code 1 when a device was refused, 2 when the file is wrong.',
   ],
   declare: (command) =>
     command
@@ -189,6 +189,7 @@ function report(
       existing,
       devices,
       ...counts,
+      effectiveWithinSeconds: counts.updated > 0 && !isDryRun ? 60 : 0,
       blocked,
       open,
       refusals: refusals.map(({ line, deviceId, reason }) => ({ line, deviceId, reason })),
@@ -208,6 +209,9 @@ function report(
       `${isDryRun ? 'It would be: ' : ''}${told}.`,
       ...(blocked > 0
         ? [`${blocked} of them ${blocked === 1 ? 'is' : 'are'} blocked, and an import leaves that so.`]
+        : []),
+      ...(counts.updated > 0 && !isDryRun
+        ? ['What was changed takes effect within 60 seconds, for so long functions remember a device.']
         : []),
       ...(open > 0 ? [`${open} of ${devices} not looked at: the same command goes on with them.`] : []),
     ],

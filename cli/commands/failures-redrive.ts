@@ -204,7 +204,7 @@ const sentNevertheless: Readonly<Record<FailureState, string>> = {
   failed: "so late that another redrive had taken it over; a second message has the first one's answer.",
   redriven: "so late that another redrive had sent it, too; a second message has the first one's answer.",
   dismissed:
-    'so late that somebody had dismissed it. It will be answered all the same: revoke the certificate that comes of it if nobody is to have it.',
+    'so late that somebody had dismissed it. It will be answered all the same: revoke the certificate that comes of it if nobody is to have it (docs/operating.md, "Revoking").',
 };
 
 /** How many somebody else was faster with; one by one only those that were sent nevertheless. Pure. */

@@ -126,6 +126,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import('./issuers-activate.ts')).command,
   },
   {
+    name: ['issuers', 'deactivate'],
+    summary: 'let a name that no profile has lead to no issuing CA any more',
+    load: async () => (await import('./issuers-deactivate.ts')).command,
+  },
+  {
     name: ['issuers', 'retire'],
     summary: 'let an issuing CA sign no further certificate',
     load: async () => (await import('./issuers-retire.ts')).command,

@@ -2,27 +2,25 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import type { Command } from 'commander';
 import { MintmarkError } from '../../shared/errors.ts';
 import { type Profile, verifyIssuerChain } from '../../shared/issuance/index.ts';
-import {
-  type Issuer,
-  type IssuerName,
-  IssuerNameRecords,
-  Issuers,
-  issuerNameLifetime,
-} from '../../shared/ledger/index.ts';
+import { type Issuer, IssuerNameRecords, Issuers, issuerNameLifetime } from '../../shared/ledger/index.ts';
 import { isAwsKmsUri } from '../../shared/signer/index.ts';
 import { readBreakers } from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { type DeployedProfilesOptions, declareDeployedProfiles, readDeployedProfiles } from '../deployed-profiles.ts';
 import { UsageError } from '../errors.ts';
+import { changedMeanwhile, rowOf } from '../issuer-names.ts';
 import { issuerAmong, readIssuers } from '../issuers.ts';
 import { profilesBeyond } from '../issuing.ts';
 import { isoTime, shortTime } from '../json.ts';
+import { checkKmsKey, uncheckedKeyOption } from '../kms-issuer-key.ts';
 import type { Session } from '../session.ts';
 import { issuerId as parseIssuerId } from './issuers-add.ts';
 
 interface Options extends DeployedProfilesOptions {
   readonly name: string;
   readonly from?: string;
+  readonly newName?: true;
+  readonly uncheckedKey?: true;
 }
 
 export const command = defineCommand<Options>({
@@ -30,8 +28,9 @@ export const command = defineCommand<Options>({
     'Profiles whose issuer is that name issue by it within a minute, without a deployment; what was begun under the CA of before',
     'ends under it. It is one conditional write on what the name led to when this looked: of two operators at the same moment',
     'one fails. A name without a row is the id of an issuer, so the first activation of a name that is one switches from it.',
-    'Refused: an issuer that is retired, whose certificate or chain is not valid now, or, with its key in CloudHSM, that has no',
-    'PIN sealed for this Region. Warned of: profiles that it is too short for, and a breaker that is not closed.',
+    'Refused: an issuer that is retired, whose certificate or chain is not valid now, that has no PIN sealed for this Region (key',
+    'in CloudHSM) or whose key is not the one in its certificate (key in KMS); and a name that no profile has. Warned of: profiles',
+    'that it is too short for, and a breaker that is not closed.',
   ],
   declare: (command) => declareDeployedProfiles(declareOwn(command)),
   run: async (session, options, [issuerId = '']) => {
@@ -60,13 +59,18 @@ export const command = defineCommand<Options>({
         ],
       };
     }
-    const { notAfter } = await requireReady(issuer, issuerId, dynamoDB, session.now());
+    // A name without a row is an issuer's id, and which profiles have it no file here may say.
+    const isInUse = before !== undefined || (profiles === undefined && known.some((each) => each.issuerId === name));
+    if (options.newName !== true && !isInUse) requireNamed(name, profiles);
+    const ready = requireActive(issuer, issuerId);
+    const { notAfter } = await requireReady(ready, dynamoDB, session.now());
     const warnings = [
+      ...(await checkKmsKey(session, ready, options.uncheckedKey === true)),
       ...warningsOf(issuerId, name, profiles, notAfter, session.now()),
       ...(await breakerWarnings(session, issuerId)),
     ];
     const now = session.now();
-    if (!(await records.point(name, issuerId, before?.target, now))) throw changedMeanwhile(name);
+    if (!(await records.point(name, issuerId, before, now))) throw changedMeanwhile(name);
     await requireStillActive(issuers, records, { issuerId, name, target, now: session.now() });
     const effectiveAt = now + issuerNameLifetime;
     const previous = known.some((each) => each.issuerId === target) ? target : undefined;
@@ -94,29 +98,43 @@ const declareOwn = (command: Command): Command =>
   command
     .argument('<issuer>', "the issuer's id")
     .requiredOption('--name <name>', 'as the profiles name their issuer', parseIssuerId)
-    .option('--from <issuer>', 'only if it leads to this issuer now', parseIssuerId);
+    .option('--from <issuer>', 'only if it leads to this issuer now', parseIssuerId)
+    .option('--new-name', 'a name that no profile has yet')
+    .option(...uncheckedKeyOption);
 
-/** @throws UsageError for a row that cannot be read, which no condition can be put on */
-async function rowOf(records: IssuerNameRecords, name: string): Promise<IssuerName | undefined> {
-  const { names, unreadable } = await records.list();
-  const problem = unreadable.find((each) => each.name === name)?.problem;
-  if (problem === undefined) return names.find((each) => each.name === name);
-  throw new UsageError(problem, 'Delete the row, then the name has none; and activate again.');
+/**
+ * A slip of the finger would write a name that nobody issues by, while the one that is meant leads where it led.
+ * @throws UsageError
+ */
+function requireNamed(name: string, profiles: readonly Profile[] | undefined): void {
+  if (profiles?.some(({ issuer }) => issuer === name) === true) return;
+  throw profiles === undefined
+    ? new UsageError(
+        `No profiles are read, and no issuer was ever activated by the name ${name}.`,
+        'Name the folder of the profiles that are deployed with --profiles; or say --new-name.',
+      )
+    : new UsageError(
+        `No profile that was read names ${name}: nothing would be issued by it.`,
+        `The profiles name ${[...new Set(profiles.map(({ issuer }) => issuer))].join(', ')}; where one with that name is yet to be deployed, say --new-name.`,
+      );
+}
+
+/** @throws UsageError */
+function requireActive(issuer: Issuer | undefined, issuerId: string): Issuer {
+  if (issuer?.state === 'active') return issuer;
+  throw new UsageError(
+    `${issuerId} is retired.`,
+    'Take that back with mintmark issuers retire --undo, or name another.',
+  );
 }
 
 /** @throws UsageError where it could not issue */
 async function requireReady(
-  issuer: Issuer | undefined,
-  issuerId: string,
+  issuer: Issuer,
   dynamoDB: DynamoDBClient,
   now: number,
 ): Promise<{ readonly notAfter: number }> {
-  if (issuer?.state !== 'active') {
-    throw new UsageError(
-      `${issuerId} is retired.`,
-      'Take that back with mintmark issuers retire --undo, or name another.',
-    );
-  }
+  const { issuerId } = issuer;
   const region = await dynamoDB.config.region();
   if (!isAwsKmsUri(issuer.signerUri) && issuer.sealedPins[region] === undefined) {
     throw new UsageError(
@@ -178,15 +196,10 @@ async function requireStillActive(
   { issuerId, name, target, now }: Activation,
 ): Promise<void> {
   if ((await issuers.read(issuerId))?.state === 'active') return;
-  const isBack = await records.point(name, target, issuerId, now);
+  const row = await rowOf(records, name);
+  const isBack = row?.target === issuerId && (await records.point(name, target, row, now));
   throw new UsageError(
     `${issuerId} was retired at the same moment: ${isBack ? `${name} leads to ${target} again` : `${name} leads elsewhere by now`}.`,
     'Look at mintmark issuers list, and decide anew.',
   );
 }
-
-const changedMeanwhile = (name: string): UsageError =>
-  new UsageError(
-    `Somebody else made ${name} lead elsewhere at the same moment; nothing is changed.`,
-    'Look at mintmark issuers list, and decide anew.',
-  );

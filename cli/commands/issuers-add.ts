@@ -8,6 +8,7 @@ import { type DeployedProfilesOptions, declareDeployedProfiles, readDeployedProf
 import { UsageError } from '../errors.ts';
 import { describeIssuer, issuerJson, seeIssuer } from '../issuer-view.ts';
 import { readIssuers } from '../issuers.ts';
+import { checkKmsKey, uncheckedKeyOption } from '../kms-issuer-key.ts';
 import { newIssuer, notesOn } from '../new-issuer.ts';
 import { countTo, notEmpty } from '../values.ts';
 
@@ -19,14 +20,15 @@ interface Options extends DeployedProfilesOptions {
   readonly chain?: string;
   readonly clusterId?: string;
   readonly signatureAlgorithm?: string;
+  readonly uncheckedKey?: true;
 }
 
 export const command = defineCommand<Options>({
   details: [
     'Nothing is issued by it until `mintmark issuers activate` makes a name lead to it, unless a profile names its id. Looked at',
     'before it is written: that it is a CA certificate, valid now, and verifies up to a self-signed root; that its key can sign',
-    'so; that the signer URI names a key and no PIN; that neither id nor CA is there already. Its id, base URL, certificate and',
-    'number of CRL shards never change. The PIN of a key in CloudHSM is sealed afterwards: docs/operating.md, "Issuing CAs and',
+    'so; that the signer URI names a key and no PIN, and of a key in KMS that it is the one in the certificate; that neither id nor',
+    'CA is there already. Its id, base URL, certificate and number of CRL shards never change. The PIN of a key in CloudHSM is sealed afterwards: docs/operating.md, "Issuing CAs and',
     'their rotation".',
   ],
   declare: (command) => declareDeployedProfiles(declareOwn(command)),
@@ -52,6 +54,7 @@ export const command = defineCommand<Options>({
       before,
       session.now(),
     );
+    const unchecked = await checkKmsKey(session, issuer, options.uncheckedKey === true);
     const dynamoDB = await session.clients.dynamoDB();
     const { issuers: table } = session.target().tables;
     const isAdded = await new Issuers(dynamoDB, table).addNew(issuer);
@@ -67,7 +70,7 @@ export const command = defineCommand<Options>({
         ? [`It issues from now on, by ${seen.profiles.join(', ')}, whose issuer is named so.`]
         : [`Let it issue: mintmark issuers activate ${issuer.issuerId} --name <as the profiles name their issuer>`]),
     ];
-    const notes = notesOn(issuer);
+    const notes = [...notesOn(issuer, before), ...unchecked];
     return {
       exitCode: 0,
       json: { change: 'added', issuer: issuerJson(seen), notes, next },
@@ -88,7 +91,8 @@ const declareOwn = (command: Command): Command =>
     .requiredOption('--crl-shards <count>', 'how many CRLs its certificates are spread over', countTo(maximumCrlShards))
     .option('--chain <file>', 'from the issuer of the CA certificate up to the root, in PEM', notEmpty)
     .option('--cluster-id <id>', 'of a pkcs11: key: the CloudHSM cluster that holds it', clusterId)
-    .option('--signature-algorithm <name>', 'as in rsa-pss-sha256; without it as is usual for the key', notEmpty);
+    .option('--signature-algorithm <name>', 'as in rsa-pss-sha256; without it as is usual for the key', notEmpty)
+    .option(...uncheckedKeyOption);
 
 const isThere = (id: string): UsageError =>
   new UsageError(

@@ -18,7 +18,7 @@ export const command = defineCommand<DeployedProfilesOptions>({
     return {
       exitCode: pem === undefined ? 1 : 0,
       json: { issuer: issuerJson(seen), certificate: pem ?? null },
-      lines: [...describeIssuer(seen), ...(pem === undefined ? [] : ['', pem.trimEnd()])],
+      lines: [...describeIssuer(seen), ...(pem === undefined ? [] : ['', ...pem.trimEnd().split('\n')])],
     };
   },
 });

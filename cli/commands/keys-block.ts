@@ -11,6 +11,7 @@ export const command = defineCommand<Options>({
   details: [
     'For keys whose private part others have, or can compute. Every request with such a key is answered with KEY_COMPROMISED',
     'while it is blocked, and an open intent with it is abandoned; certificates that were issued stay good until they end or are revoked.',
+    '`mintmark relint` finds them: `mintmark keys show` knows the device of a key only where a profile has keys.reuse: refused.',
     'A private key is read for its public part, which is hashed; neither is stored or shown. Of a file with a chain the CA',
     'certificates are passed over. Nothing is written unless every argument can be read. A key that is blocked already stays',
     'so, with its time and reason.',
@@ -27,6 +28,6 @@ export const command = defineCommand<Options>({
       (records, spkiSha256) => records.block(spkiSha256, reason, session.now()),
       ({ outcome, compromise }) =>
         outcome === 'changed' ? 'is blocked.' : `is blocked already${compromisedSince(compromise)}`,
-      'It holds for every request that is looked at from now on. `mintmark keys show` says which device has a key, where known; certificates that were issued stay good.',
+      'It holds for every request that is looked at from now on. Certificates that were issued stay good: mintmark relint finds every one with a blocked key (key-not-compromised).',
     ),
 });

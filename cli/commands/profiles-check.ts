@@ -9,9 +9,10 @@ import {
   specimenOf,
   specimenProblems,
 } from '../../shared/issuance/index.ts';
-import { prepareOutputFolder, writeWhole } from '../../shared/output-folder.ts';
+import { writeWhole } from '../../shared/output-folder.ts';
 import { defineCommand } from '../command.ts';
 import { UsageError } from '../errors.ts';
+import { certificatesInPem, prepareFolder, refuseTarget } from '../output-files.ts';
 import { readNamedProfiles } from '../profile-files.ts';
 import { problemJson, problemLine, specimenJson, specimenLines } from '../profile-view.ts';
 import { notEmpty } from '../values.ts';
@@ -42,8 +43,8 @@ export const command = defineCommand<Options>({
       );
     }
     const read = readNamedProfiles(given.length === 0 ? ['profiles'] : given);
-    if (out !== undefined) prepareOutputFolder(out);
-    const shown: { readonly file: string; readonly specimen: Specimen }[] = [];
+    if (out !== undefined) prepareFolder(out);
+    const shown: ShownProfile[] = [];
     const problems: ProfileProblem[] = [...read.problems];
     for (const one of read.profiles) {
       const found = specimenProblems(one, device, session.now(), randomBytes);
@@ -52,11 +53,7 @@ export const command = defineCommand<Options>({
       if (found.length > 0 || key === undefined) continue;
       shown.push({ file: one.file, specimen: specimenOf(one.profile, device, key, session.now(), randomBytes) });
     }
-    if (out !== undefined) {
-      for (const { specimen } of shown) {
-        writeWhole(join(out, `${specimen.profile.name}.pem`), certificatePem(specimen.certificate));
-      }
-    }
+    if (out !== undefined) writeCertificates(out, shown);
     const lines = shown.flatMap(({ file, specimen }) => [...specimenLines(file, specimen), '']);
     return {
       exitCode: problems.length === 0 ? 0 : 2,
@@ -72,5 +69,28 @@ export const command = defineCommand<Options>({
     };
   },
 });
+
+interface ShownProfile {
+  readonly file: string;
+  readonly specimen: Specimen;
+}
+
+/** @throws UsageError before anything is written, where one of them has no place */
+function writeCertificates(folder: string, shown: readonly ShownProfile[]): void {
+  const files = new Map<string, ShownProfile>();
+  for (const one of shown) {
+    const path = join(folder, `${one.specimen.profile.name}.pem`);
+    const twin = files.get(path);
+    if (twin !== undefined) {
+      throw new UsageError(
+        `${twin.file} and ${one.file} are profiles of one name, and would be written into one file.`,
+        'Check them one at a time, or without --out.',
+      );
+    }
+    refuseTarget(path, certificatesInPem, 'folder');
+    files.set(path, one);
+  }
+  for (const [path, { specimen }] of files) writeWhole(path, certificatePem(specimen.certificate));
+}
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? '' : 's'}`;

@@ -12,6 +12,7 @@ import {
 } from '../breakers.ts';
 import { defineCommand } from '../command.ts';
 import { shortTime } from '../json.ts';
+import { adviceOnRetried, readRetried } from '../retried-requests.ts';
 import type { Session } from '../session.ts';
 
 /** One queue as --json has it; scripts read it, so fields are added, never renamed. */
@@ -29,8 +30,8 @@ export const command = defineCommand<object>({
   details: [
     'The numbers are approximate, as SQS has them. In flight are also messages that wait for their next try. The age is',
     "CloudWatch's, a few minutes old, and leaves out what was received three times. Of a breaker that is not closed, STATE SINCE",
-    'is its last change, each try among them, and PAUSED SINCE when it was last closed. Exit code 1 when a breaker is not closed',
-    'or an event source mapping not enabled.',
+    'is its last change, each try among them, and PAUSED SINCE when it was last closed. Exit code 1 when a breaker is not closed,',
+    'an event source mapping not enabled, or requests are taken and given back for something that is in the way of others too.',
   ],
   declare: (command) => command,
   run: async (session) => {
@@ -40,10 +41,16 @@ export const command = defineCommand<object>({
       readMappings(await session.clients.lambda(), issueFunction),
     ]);
     const queues = await Promise.all([requestsQueue, redriveQueue].map((queue) => lookAt(session, queue, mappings)));
-    const isWell =
+    const retried = await readRetried(session);
+    const onRetried = adviceOnRetried(
+      retried,
+      queues.reduce((sum, { waiting, inFlight }) => sum + waiting + inFlight, 0),
+    );
+    const isOpen =
       unreadable.length === 0 &&
       records.every(({ state }) => state === 'closed') &&
       queues.every(({ mapping }) => mapping === 'Enabled');
+    const isWell = isOpen && onRetried === undefined;
     const queueRows = queues.map(({ queue, waiting, inFlight, oldestSeconds, mapping }) => [
       queue,
       String(waiting),
@@ -61,15 +68,20 @@ export const command = defineCommand<object>({
       ]),
       ...unreadable.map(({ issuerId }) => [issuerId, 'unreadable', '', '', '']),
     ];
-    const advice = [...unreadable.map(adviceOnUnreadable), ...adviceFor(records, inKms, queues)];
+    const advice = [
+      ...unreadable.map(adviceOnUnreadable),
+      ...adviceFor(records, inKms, queues),
+      ...(onRetried === undefined ? [] : [onRetried]),
+    ];
     return {
       exitCode: isWell ? 0 : 1,
       json: {
         stage,
         queues,
+        retried: retried ?? null,
         breakers: [...records.map(breakerJson), ...unreadable.map(unreadableJson)],
         advice,
-        runbook: isWell ? null : breakerSection,
+        runbook: isOpen ? null : breakerSection,
       },
       lines: [
         ...table(['QUEUE', 'WAITING', 'IN FLIGHT', 'OLDEST', 'MAPPING'], queueRows),

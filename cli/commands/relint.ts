@@ -42,7 +42,7 @@ export const command = defineCommand<Options>({
     'that is the very one of today, the checks of its key, the blocked keys; and to its row and the signature of its issuer.',
     'Expired ones are passed over unless --expired is given, and broken ones that are revoked. Without --device, --serial or',
     '--expires the whole table is read. Ctrl-C ends it with what was found so far, and with a cursor to go on from. Exit code 1',
-    'when a certificate is broken.',
+    'when a certificate is broken, or when there is none of the device or serial number that was asked for.',
   ],
   declare: (command) =>
     declareCertificates(command)
@@ -54,6 +54,7 @@ export const command = defineCommand<Options>({
       .option('--cursor <cursor>', 'go on where one ended', notEmpty),
   run: async (session, options) => {
     const profiles = readProfiles(options.profiles ?? checkedOut);
+    if (options.profile !== undefined) requireKnown(options.profile, profiles);
     const dynamoDB = await session.clients.dynamoDB();
     const requirements = await readRequirements(session, dynamoDB, profiles, options);
     const { records, selection, matches } = await select(session, options);
@@ -68,7 +69,9 @@ export const command = defineCommand<Options>({
     const shown = await collect(run, options).finally(() => progress?.end());
     const { tally, isInterrupted, last } = run;
     const cursor = isInterrupted ? (last === undefined ? options.cursor : cursorOf(last)) : undefined;
-    const found: ExitCode = tally.broken > 0 ? 1 : 0;
+    // A row that a cursor lies behind may have been what was asked for.
+    const isNothing = tally.rows === 0 && !isInterrupted && options.cursor === undefined;
+    const found: ExitCode = tally.broken > 0 || (isNothing && isOfOne(options)) ? 1 : 0;
     const unshown = tally.broken - shown.length;
     return {
       exitCode: isInterrupted ? 130 : found,
@@ -84,13 +87,20 @@ export const command = defineCommand<Options>({
       lines: [
         ...findingLines(shown),
         ...(unshown > 0 && options.out === undefined ? [`and ${unshown} more; --out <file> has all of them.`, ''] : []),
+        ...(isNothing ? ['There is no such certificate.', ''] : []),
         ...tallyLines(tally),
-        ...(options.out === undefined ? [] : ['', `What is broken is in ${options.out}.`]),
+        ...(options.out === undefined ? [] : ['', fileLine(options.out, tally.broken)]),
         ...(isInterrupted ? ['', goOn(cursor)] : []),
       ],
     };
   },
 });
+
+const fileLine = (file: string, broken: number): string =>
+  broken === 0 ? `Nothing is broken: ${file} holds no finding.` : `What is broken is in ${file}.`;
+
+/** Of a device or serial number that there is not, nothing found is no good news; a profile, an issuer or a day may have none. */
+const isOfOne = ({ device, serial }: Options): boolean => device !== undefined || serial !== undefined;
 
 const goOn = (cursor: string | undefined): string =>
   cursor === undefined
@@ -108,6 +118,15 @@ function readProfiles(folder: string): ReadonlyMap<string, Profile> {
     );
   }
   return new Map(profiles.map(({ profile }) => [profile.name, profile]));
+}
+
+/** @throws UsageError for a profile that there is not: with a slip of the finger all would be well */
+function requireKnown(profile: string, profiles: ReadonlyMap<string, Profile>): void {
+  if (profiles.has(profile)) return;
+  throw new UsageError(
+    `There is no profile ${profile}.`,
+    `The profiles are: ${[...profiles.keys()].join(', ')}. Of one that is deployed no more, name a folder that has it with --profiles.`,
+  );
 }
 
 /** @throws UsageError for an issuer that there is not */
@@ -158,7 +177,7 @@ async function progressOf(
 /** @returns the findings to be shown: none where they go into a file */
 async function collect(run: RelintRun, { out, format }: Options): Promise<readonly CheckedRow[]> {
   if (out !== undefined) {
-    await writeWholeFile(out, linesOf(run, format));
+    await writeWholeFile(out, findingFormats[format].kind, linesOf(run, format));
     return [];
   }
   const shown: CheckedRow[] = [];

@@ -44,8 +44,9 @@ interface Sent extends Awaited {
 
 export const command = defineCommand<Options>({
   details: [
-    'Each file holds one CSR, PEM or DER; its name without the extension is the device id, which must be registered. The',
-    'request id follows from the CSR and the profile: the same command again goes on with the same requests, makes no',
+    'Each file holds one CSR, PEM or DER; its name without the extension is the device id, which must be registered. All of',
+    'them are read first, and where one is no CSR nothing is sent, with what is wrong a line for each (exit code 2). The request',
+    'id follows from the CSR and the profile: the same command again goes on with the same requests, makes no',
     'second certificate, and gives the one that there is, however old; exit code 1 when it has expired or was revoked. For',
     'another certificate of the same CSRs, name it with --again. --out overwrites certificates and nothing else.',
   ],

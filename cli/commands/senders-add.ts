@@ -2,15 +2,17 @@ import { InvalidArgumentError } from 'commander';
 import { isFleetName } from '../../shared/enrolment/index.ts';
 import { type Grant, type SenderRecord, SenderRecords } from '../../shared/ledger/index.ts';
 import { defineCommand } from '../command.ts';
+import { type DeployedProfilesOptions, declareDeployedProfiles } from '../deployed-profiles.ts';
 import { UsageError } from '../errors.ts';
 import { askIam } from '../iam-principal.ts';
 import { type PrincipalArn, senderNamed } from '../sender-name.ts';
 import { rowsOfSender } from '../sender-rows.ts';
 import { describeSender, grantText, senderJson } from '../sender-view.ts';
+import { warningsOnGrants } from '../sender-warnings.ts';
 import type { Session } from '../session.ts';
 import { notEmpty } from '../values.ts';
 
-interface Options {
+interface Options extends DeployedProfilesOptions {
   readonly fleet?: readonly string[];
   readonly allFleets?: true;
   readonly profile?: readonly string[];
@@ -24,10 +26,11 @@ export const command = defineCommand<Options>({
     "without a fleet is enrolled by those registered for all. The ARN is resolved to IAM's unique id, since that is what SQS",
     "attests of a sender, without a role's session; of a role in another account, which these credentials cannot look up,",
     'give the id. Adding again replaces fleets and profiles by what is said, and the note where one is given. A new sender',
-    'counts at once, a change within a minute.',
+    'counts at once, a change within a minute. Warned of: profiles that are not among those that are read, and fleets that no',
+    'device is of.',
   ],
   declare: (command) =>
-    command
+    declareDeployedProfiles(command)
       .argument('<sender>', "a role's or user's ARN, the ARN of a role's session, or the id of one")
       .option('--fleet <name>', 'may enrol devices of this fleet; may be repeated', collected(fleetName))
       .option('--all-fleets', 'may enrol devices of every fleet, and those of none')
@@ -39,6 +42,7 @@ export const command = defineCommand<Options>({
       fleets: grantOf('fleet', options.fleet, options.allFleets),
       profiles: grantOf('profile', options.profile, options.allProfiles),
     };
+    const warnings = await warningsOnGrants(session, options, grants);
     const { principalId, arn } = await identify(session, sender);
     const records = new SenderRecords(await session.clients.dynamoDB(), session.target().tables.senders);
     const before = await records.add({ principalId, arn, ...grants, note: options.note }, session.now());
@@ -50,11 +54,12 @@ export const command = defineCommand<Options>({
     return {
       // An attribute that this command does not know keeps the row from being read, and stays.
       exitCode: typeof row.held === 'string' ? 1 : 0,
-      json: { change, changes, sender: senderJson(row) },
+      json: { change, changes, sender: senderJson(row), warnings },
       lines: [
         `${principalId} is ${change === 'added' ? 'registered' : change}.`,
         ...changes.map(({ what, from, to }) => `  ${what}: ${from ?? 'none'} is now ${to}`),
         ...describeSender(row),
+        ...(warnings.length === 0 ? [] : ['', ...warnings]),
       ],
     };
   },

@@ -34,7 +34,11 @@ export const command = defineCommand<Options>({
       lines: [
         ...(senders.length === 0
           ? ['There are no such senders.']
-          : [...table(senderHead, senders.map(senderRow)), '', `${senders.length} senders`]),
+          : [
+              ...table(senderHead, senders.map(senderRow)),
+              '',
+              senders.length === 1 ? '1 sender' : `${senders.length} senders`,
+            ]),
         ...(cursor === undefined ? [] : [`There are more: the same with --cursor ${cursor}`]),
       ],
     };

@@ -24,10 +24,11 @@ const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
  *
  * @param {string} program
  * @param {readonly string[]} args
- * @param {{ env?: NodeJS.ProcessEnv, stdio?: 'inherit' | number }} [how] `stdio` a file descriptor: its output goes there
+ * @param {{ env?: NodeJS.ProcessEnv, stdio?: 'inherit' | number, endsWithin?: number }} [how] `stdio` a file descriptor: its
+ *   output goes there; `endsWithin` milliseconds: a child that has not ended so long after a signal is blocked, and killed
  * @returns {Promise<number>}
  */
-export async function runToEnd(program, args, { env = process.env, stdio = 'inherit' } = {}) {
+export async function runToEnd(program, args, { env = process.env, stdio = 'inherit', endsWithin } = {}) {
   const child = spawn(program, args, {
     env,
     stdio: stdio === 'inherit' ? ['inherit', 'inherit', 'inherit', 'ipc'] : ['ignore', stdio, stdio],
@@ -44,13 +45,15 @@ export async function runToEnd(program, args, { env = process.env, stdio = 'inhe
     }
   };
 
-  let last = { signal: '', at: 0 };
+  /** @type {{ signal: NodeJS.Signals | undefined, at: number }} */
+  let last = { signal: undefined, at: 0 };
   /** @param {NodeJS.Signals} signal */
   const passOn = (signal) => {
     const now = Date.now();
     if (signal === last.signal && now - last.at < sameSignal) return;
     last = { signal, at: now };
     child.kill(signal);
+    if (endsWithin !== undefined) setTimeout(() => signalGroup('SIGKILL'), endsWithin).unref();
   };
   for (const signal of endingSignals) process.on(signal, passOn);
 
@@ -65,7 +68,9 @@ export async function runToEnd(program, args, { env = process.env, stdio = 'inhe
 
   try {
     const [code, signal] = /** @type {[number | null, NodeJS.Signals | null]} */ (await once(child, 'exit'));
-    return code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+    // Killed for not ending: the signal that it was to end by is what ended it.
+    const ended = signal === 'SIGKILL' && endsWithin !== undefined ? (last.signal ?? signal) : signal;
+    return code ?? 128 + (ended === null ? 0 : constants.signals[ended]);
   } finally {
     signalGroup('SIGKILL');
     for (const name of endingSignals) process.off(name, passOn);

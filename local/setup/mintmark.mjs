@@ -10,8 +10,10 @@ import { node24Program } from './node24.mjs';
 // The `mintmark` command (cli/main.ts), in the project's own Node 24 whatever Node this is. It sets nothing up: a command
 // that looks at production should not begin with a download.
 const program = nodeOrExit();
+// Two seconds after a signal the command gives up what it waits for (cli/main.ts); more is for one that is blocked.
 process.exitCode = await runToEnd(program, [join(project, 'cli', 'main.ts'), ...process.argv.slice(2)], {
   env: { ...compileCache, ...process.env },
+  endsWithin: 5_000,
 });
 
 function nodeOrExit() {

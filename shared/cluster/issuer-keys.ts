@@ -1,4 +1,5 @@
-import { DescribeKeyCommand, type KeyMetadata, type KMSClient } from '@aws-sdk/client-kms';
+import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { DescribeKeyCommand, GetPublicKeyCommand, type KeyMetadata, type KMSClient } from '@aws-sdk/client-kms';
 import { parseAwsKmsUri, regionOf } from '../signer/index.ts';
 import { observed, PartError } from './failure.ts';
 import type { IssuerInKms } from './issuers-table.ts';
@@ -17,9 +18,12 @@ export function describeIssuerKeys(
   issuers: readonly IssuerInKms[],
 ): Promise<IssuerKey[]> {
   return Promise.all(
-    issuers.map(async ({ issuerId, signerUri }) => ({
+    issuers.map(async ({ issuerId, signerUri, certificate }) => ({
       issuerId,
-      key: await observed(partMilliseconds, async (signal) => describeKey(kms, keyIdOf(signerUri, region), signal)),
+      key: await observed(partMilliseconds, async (signal) => {
+        const key = await describeKey(kms, keyIdOf(signerUri, region), signal);
+        return { ...key, ...(await compare(kms, key, certificate, signal)) };
+      }),
     })),
   );
 }
@@ -45,6 +49,32 @@ async function describeKey(client: KMSClient, keyId: string, abortSignal: AbortS
   const { KeyMetadata: metadata } = await client.send(new DescribeKeyCommand({ KeyId: keyId }), { abortSignal });
   if (metadata === undefined) throw new PartError('malformed', 'kms:DescribeKey answered without a KeyMetadata.');
   return keyOf(keyId, metadata);
+}
+
+/** In other usages and states there is no public key to be had, which the rule on those tells of. */
+async function compare(
+  client: KMSClient,
+  { keyId, usage, state }: KmsKey,
+  certificate: Uint8Array | undefined,
+  abortSignal: AbortSignal,
+): Promise<Pick<KmsKey, 'isOfCertificate'>> {
+  const wanted = certificate === undefined ? undefined : publicKeyOf(certificate);
+  if (wanted === undefined || usage !== 'SIGN_VERIFY' || state !== 'Enabled') return {};
+  const { PublicKey: found } = await client.send(new GetPublicKeyCommand({ KeyId: keyId }), { abortSignal });
+  if (found === undefined) throw new PartError('malformed', 'kms:GetPublicKey answered without a PublicKey.');
+  return {
+    isOfCertificate: createPublicKey({ key: Buffer.from(found), format: 'der', type: 'spki' }).equals(wanted),
+  };
+}
+
+/** Undefined of what is no certificate, which is a finding of its own. */
+function publicKeyOf(certificate: Uint8Array): KeyObject | undefined {
+  try {
+    return new X509Certificate(certificate).publicKey;
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
 }
 
 // What AWS leaves out stays absent: exactOptionalPropertyTypes knows no property that is undefined.

@@ -19,6 +19,8 @@ export interface IssuerInKms {
   readonly issuerId: string;
   /** `awskms:...`, not read yet. */
   readonly signerUri: string;
+  /** DER, not read yet; undefined where the row has none. */
+  readonly certificate: Uint8Array | undefined;
 }
 
 /**
@@ -62,7 +64,9 @@ const nameOf = (item: Item): string => item.issuerId?.S ?? 'an issuer without a 
 
 function issuerInKms(item: Item): IssuerInKms[] {
   const signerUri = item.signerUri?.S ?? '';
-  return item.state?.S === 'active' && isAwsKmsUri(signerUri) ? [{ issuerId: nameOf(item), signerUri }] : [];
+  return item.state?.S === 'active' && isAwsKmsUri(signerUri)
+    ? [{ issuerId: nameOf(item), signerUri, certificate: item.certificate?.B }]
+    : [];
 }
 
 function watchedIssuer(item: Item): WatchedIssuer {

@@ -97,6 +97,8 @@ export interface KmsKey {
   readonly customKeyStoreId?: string;
   /** Present while the state is PendingDeletion. */
   readonly deletionDate?: number;
+  /** Whether its public key is the one in the issuer's certificate; absent of a key that does not give it, in its usage or state. */
+  readonly isOfCertificate?: boolean;
 }
 
 export interface Cluster {

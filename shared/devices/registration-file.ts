@@ -71,6 +71,9 @@ const elsewhere: Readonly<Record<string, string>> = {
   registeredAt: 'it is when the device is first imported',
 };
 
+/** As it may be told: it may be anything. */
+const shownField = (name: string): string => name.slice(0, 80);
+
 function unknownField(name: string): string {
   const reason = Object.hasOwn(elsewhere, name) ? elsewhere[name] : undefined;
   const shown = JSON.stringify(name.length > 80 ? `${name.slice(0, 77)}...` : name);
@@ -86,8 +89,9 @@ function readHeader(text: string): { readonly read: ReadLine } | (FileEntry & { 
   const problems: FileProblem[] = [];
   const fields: RegistrationField[] = [];
   for (const { text: name, column } of record.cells) {
-    if (!isRegistrationField(name)) problems.push({ line: 1, column, problem: headerProblem(name) });
-    else if (fields.includes(name))
+    if (!isRegistrationField(name)) {
+      problems.push({ line: 1, column, field: shownField(name), problem: headerProblem(name) });
+    } else if (fields.includes(name))
       problems.push({ line: 1, column, field: name, problem: 'The field is named twice.' });
     else fields.push(name);
   }
@@ -144,21 +148,55 @@ function readJsonLine(text: string, line: number): FileEntry | undefined {
     return wrong({ line, ...column, problem: 'The line is not JSON; expected: one object on each line.' });
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    return wrong({ line, problem: `The line is no JSON object; expected: one with ${known}.` });
+    return wrong({ line, column: 1, problem: `The line is no JSON object; expected: one with ${known}.` });
   }
-  const names = Object.keys(parsed);
-  const unknown = names.filter((name) => !isRegistrationField(name));
+  const members = membersOf(text);
+  const unknown = members.filter(({ name }) => !isRegistrationField(name));
   if (unknown.length > 0) {
-    return { line, problems: unknown.map((name) => ({ line, field: name.slice(0, 80), problem: unknownField(name) })) };
+    return {
+      line,
+      problems: unknown.map(({ name, column }) => ({
+        line,
+        column,
+        field: shownField(name),
+        problem: unknownField(name),
+      })),
+    };
   }
-  const entry = entryOf(parsed, line, () => ({}));
-  // JSON.parse takes the last of two equal ones, other readers the first. In JSON only names have a colon behind them.
-  const written = text.match(/"(?:[^"\\]|\\.)*"\s*(?=:)/g)?.length ?? 0;
-  if ('registration' in entry && written !== names.length) {
-    return wrong({ line, problem: 'A field is there twice; expected: each once.' });
+  const entry = entryOf(parsed, line, (field) => valueColumnOf(members, field));
+  // JSON.parse takes the last of two equal ones, other readers the first.
+  const twice = members.find(({ name }, index) => members.slice(0, index).some((before) => before.name === name));
+  if ('registration' in entry && twice !== undefined) {
+    const { name: field, column } = twice;
+    return wrong({ line, column, field, problem: 'The field is there twice; expected: each once.' });
   }
   return entry;
 }
+
+interface Member {
+  readonly name: string;
+  readonly column: number;
+  readonly valueColumn: number;
+}
+
+/** The members of an object in JSON that is well-formed. */
+function membersOf(text: string): Member[] {
+  const members: Member[] = [];
+  let depth = 0;
+  // Each string whole, so that no bracket or name begins inside one; only names have a colon behind them.
+  for (const { 0: whole, 1: name, 2: colon, index } of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:\s*)?|[{}[\]]/g)) {
+    if (name === undefined) depth += whole === '{' || whole === '[' ? 1 : -1;
+    else if (depth === 1 && colon !== undefined) {
+      members.push({ name: JSON.parse(name) as string, column: index + 1, valueColumn: index + whole.length + 1 });
+    }
+  }
+  return members;
+}
+
+/** Where the device id is missing, the object itself. */
+const valueColumnOf = (members: readonly Member[], field: RegistrationField): { readonly column: number } => ({
+  column: members.find(({ name }) => name === field)?.valueColumn ?? 1,
+});
 
 function parseJson(text: string): unknown {
   try {

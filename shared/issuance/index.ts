@@ -33,7 +33,7 @@ export { type CheckedRow, type Relinted, type RelintRequirements, relint, relint
 export { measureRelint, RelintTally } from './relint-tally.ts';
 export { renewAfterOf } from './renewal.ts';
 export { requestHashOf, unreadableRequestHashOf } from './request-hash.ts';
-export { measureFailures, measureOutcomes, tellCloudWatch, tellLimit } from './request-metrics.ts';
+export { measureFailures, measureOutcomes, requestMetrics, tellCloudWatch, tellLimit } from './request-metrics.ts';
 export { principalOf } from './sender.ts';
 export { issuerDimension, recoveredLine, signatureLine, signatureMetrics } from './signature-metrics.ts';
 export { logBreakerChange, logNewerPinError } from './signing-log.ts';

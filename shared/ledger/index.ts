@@ -38,7 +38,7 @@ export {
 export { IssuanceSample, readItemCount } from './issuance-sample.ts';
 export { type IssuerCertificates, readIssuerCertificates } from './issuer-certificates.ts';
 export { IssuerNameRecords } from './issuer-name-records.ts';
-export { type IssuerName, IssuerNames, issuerNameLifetime } from './issuer-names.ts';
+export { type IssuerName, IssuerNames, issuerNameLifetime, issuerNameSettling } from './issuer-names.ts';
 export { type Issuer, Issuers, isBaseUrl, maximumCrlShards } from './issuers.ts';
 export { type KeyClaim, KeyClaims } from './key-claims.ts';
 export { type Compromise, type KeyChange, type KeyRecord, KeyRecords } from './key-records.ts';

@@ -1,12 +1,20 @@
 import {
   ConditionalCheckFailedException,
+  DeleteItemCommand,
   type DynamoDBClient,
   paginateScan,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
 import { type Item, string, timestamp } from './attributes.ts';
-import { type IssuerName, issuerNameKey, nameOfKey, readIssuerName } from './issuer-names.ts';
+import {
+  type IssuerName,
+  issuerNameKey,
+  issuerNameSettling,
+  nameOfKey,
+  type RecentTarget,
+  readIssuerName,
+} from './issuer-names.ts';
 import { storeError } from './store-error.ts';
 
 /** A name whose row cannot be read: nobody issues by it. */
@@ -27,6 +35,7 @@ const attributes = {
   '#target': 'target',
   '#previousTarget': 'previousTarget',
   '#activatedAt': 'activatedAt',
+  '#recentTargets': 'recentTargets',
 };
 
 /** The names of issuers as operators look at them and change them; what issuing reads of them is in issuer-names.ts. */
@@ -81,31 +90,78 @@ export class IssuerNameRecords {
 
   /**
    * Makes a name lead to an issuer.
-   * @param before where it led when the change was decided; undefined: it had no row
+   * @param before its row when the change was decided; undefined: it had none
    * @param now milliseconds since the epoch
-   * @returns whether it did lead there still; if not, nothing is changed
+   * @returns whether that is its row still; if not, nothing is changed
    * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
    */
-  async point(name: string, target: string, before: string | undefined, now: number): Promise<boolean> {
-    const command = new UpdateItemCommand({
-      TableName: this.#table,
-      Key: { issuerId: string(issuerNameKey(name)) },
-      ConditionExpression: before === undefined ? 'attribute_not_exists(issuerId)' : 'target = :before',
-      UpdateExpression: 'SET target = :target, previousTarget = :previous, activatedAt = :now',
-      ExpressionAttributeValues: {
-        ':target': string(target),
-        // Without a row it is an issuer's id.
-        ':previous': string(before ?? name),
-        ':now': timestamp(now),
-        ...(before === undefined ? {} : { ':before': string(before) }),
-      },
-    });
+  point(name: string, target: string, before: IssuerName | undefined, now: number): Promise<boolean> {
+    const { condition, values } = asItWas(before);
+    // Without a row it is an issuer's id.
+    const previous = before?.target ?? name;
+    const settling = (before?.recentTargets ?? []).filter(({ until }) => now - until < issuerNameSettling);
+    return this.#isDone(
+      new UpdateItemCommand({
+        TableName: this.#table,
+        Key: { issuerId: string(issuerNameKey(name)) },
+        ConditionExpression: condition,
+        UpdateExpression:
+          'SET target = :target, previousTarget = :previous, activatedAt = :now, recentTargets = :recent',
+        ExpressionAttributeValues: {
+          ...values,
+          ':target': string(target),
+          ':previous': string(previous),
+          ':now': timestamp(now),
+          ':recent': { L: [...settling, { issuerId: previous, until: now }].map(recentTargetItem) },
+        },
+      }),
+    );
+  }
+
+  /**
+   * Takes a name's row away: the name is an issuer's id then, or nobody's.
+   * @param before its row when that was decided
+   * @returns whether that was its row still; if not, nothing is changed
+   * @throws MintmarkError STORE_UNAVAILABLE, STORE_REFUSED
+   */
+  remove(before: IssuerName): Promise<boolean> {
+    const { condition, values } = asItWas(before);
+    return this.#isDone(
+      new DeleteItemCommand({
+        TableName: this.#table,
+        Key: { issuerId: string(issuerNameKey(before.name)) },
+        ConditionExpression: condition,
+        ExpressionAttributeValues: values,
+      }),
+    );
+  }
+
+  /** @returns whether the condition was met */
+  async #isDone(command: UpdateItemCommand | DeleteItemCommand): Promise<boolean> {
     try {
-      await this.#client.send(command);
+      // Two calls, since the client's `send` takes no union of commands.
+      if (command instanceof UpdateItemCommand) await this.#client.send(command);
+      else await this.#client.send(command);
       return true;
     } catch (error) {
       if (error instanceof ConditionalCheckFailedException) return false;
       throw storeError(error, `Writing ${this.#table}`);
     }
   }
+}
+
+const recentTargetItem = ({ issuerId, until }: RecentTarget) => ({
+  M: { issuerId: string(issuerId), until: timestamp(until) },
+});
+
+/** Also that it did not lead elsewhere and back: what it left meanwhile would be forgotten. */
+function asItWas(before: IssuerName | undefined): { readonly condition: string; readonly values?: Item } {
+  if (before === undefined) return { condition: 'attribute_not_exists(issuerId)' };
+  const { target, activatedAt } = before;
+  return activatedAt === undefined
+    ? { condition: 'target = :before AND attribute_not_exists(activatedAt)', values: { ':before': string(target) } }
+    : {
+        condition: 'target = :before AND activatedAt = :since',
+        values: { ':before': string(target), ':since': timestamp(activatedAt) },
+      };
 }

@@ -15,6 +15,14 @@ export interface IssuerName {
   readonly previousTarget?: string;
   /** When it was made to lead there; milliseconds since the epoch. */
   readonly activatedAt?: number;
+  /** The issuers that it led to before and may still be remembered to lead to; those of the last `issuerNameSettling` at least. */
+  readonly recentTargets: readonly RecentTarget[];
+}
+
+export interface RecentTarget {
+  readonly issuerId: string;
+  /** When it was made to lead elsewhere; milliseconds since the epoch. */
+  readonly until: number;
 }
 
 const prefix = '#issuing#';
@@ -28,6 +36,9 @@ export const nameOfKey = (key: string): string | undefined =>
 
 /** A name's row may be read from memory for this long (milliseconds): so long can a change take to be seen. */
 export const issuerNameLifetime = 60_000;
+
+/** For so long (milliseconds) an issuer may be used after a name has left it: clocks differ, and what was begun is signed. */
+export const issuerNameSettling = 2 * issuerNameLifetime;
 
 interface Cached {
   readonly issuerId: Promise<string>;
@@ -113,5 +124,17 @@ export function readIssuerName(name: string, item: Item): IssuerName {
     target,
     ...(item.previousTarget?.S === undefined ? {} : { previousTarget: item.previousTarget.S }),
     ...(Number.isNaN(activatedAt) ? {} : { activatedAt }),
+    recentTargets: readRecentTargets(item, activatedAt),
   };
+}
+
+/** @param activatedAt NaN where it is not known */
+function readRecentTargets({ recentTargets, previousTarget }: Item, activatedAt: number): RecentTarget[] {
+  const listed = recentTargets?.L?.map(({ M: one = {} }) => ({
+    issuerId: one['issuerId']?.S ?? '',
+    until: Date.parse(one['until']?.S ?? ''),
+  }));
+  // A row that was written before there was a list of them knows the last one.
+  const found = listed ?? [{ issuerId: previousTarget?.S ?? '', until: activatedAt }];
+  return found.filter(({ issuerId, until }) => issuerId !== '' && !Number.isNaN(until));
 }

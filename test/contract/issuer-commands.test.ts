@@ -1,14 +1,22 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GetItemCommand, PutItemCommand, ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb';
+import {
+  DeleteItemCommand,
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb';
+import { GetPublicKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { CommanderError } from 'commander';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { UsageError } from '../../cli/errors.ts';
 import { certificatePem } from '../../shared/issuance/certificate.ts';
 import { IssuerNameRecords } from '../../shared/ledger/issuer-name-records.ts';
 import { Issuers } from '../../shared/ledger/issuers.ts';
-import { runOnTables } from '../support/command-on-tables.ts';
+import { printable } from '../../shared/terminal/printable.ts';
+import { runWith } from '../support/command-on-tables.ts';
 import { makeIssuingCa } from '../support/issuing-ca.ts';
 import { deviceTlsYaml } from '../support/profile.ts';
 import { startTables, type Tables, tables } from '../support/tables.ts';
@@ -54,9 +62,36 @@ beforeEach(async () => {
   names = new IssuerNameRecords(store.client, tables.issuers);
   await issuers.add(oldCa.issuer);
   now = start;
+  keyInKms = publicKeyOf(newCa.issuer.certificate);
+  denied = false;
   return () => store.close();
 });
 
+/** KMS, which has one key: that of the new CA, unless another is said. */
+let keyInKms: KeyObject;
+let denied: boolean;
+const kmsClient = {
+  config: { region: async () => 'eu-west-1' },
+  send: async (command: unknown) => {
+    if (denied) throw Object.assign(new Error('not authorized to perform: kms'), { name: 'AccessDeniedException' });
+    if (command instanceof GetPublicKeyCommand) {
+      return { PublicKey: new Uint8Array(keyInKms.export({ type: 'spki', format: 'der' })) };
+    }
+    return {
+      KeyMetadata: {
+        KeyId: 'key',
+        KeyUsage: 'SIGN_VERIFY',
+        KeyState: 'Enabled',
+        SigningAlgorithms: ['RSASSA_PKCS1_V1_5_SHA_256'],
+      },
+    };
+  },
+} as unknown as KMSClient;
+const clients = { kms: async () => kmsClient };
+const publicKeyOf = (certificate: Uint8Array) => new X509Certificate(certificate).publicKey;
+
+const runOnTables = (on: Pick<Tables, 'client'>, clock: () => number, ...words: readonly string[]) =>
+  runWith(on, clock, { clients }, words);
 const run = (...words: readonly string[]) => runOnTables(store, () => now, ...words, '--profiles', folder);
 
 /** The sentence of what is wrong with how a command was used. */
@@ -167,6 +202,25 @@ describe('issuers add', () => {
     expect(items).toHaveLength(1);
   });
 
+  it('refuses a key in KMS that is not the one in the certificate, or cannot be looked at', async () => {
+    keyInKms = publicKeyOf(third.issuer.certificate);
+    expect(await refusal(add())).toBe(
+      "The issuer could not sign: The KMS key is not the one in the issuer's certificate.",
+    );
+    denied = true;
+    expect(await refusal(add())).toContain('may not ask KMS about the key');
+    expect(await issuers.read('devices-2')).toBeUndefined();
+    expect(await run('issuers', 'add', file, ...Object.entries(options).flat(), '--unchecked-key')).toMatchObject({
+      exitCode: 0,
+      json: { notes: [expect.stringContaining('Nobody asked KMS')] },
+    });
+  });
+
+  it('says that another issuer has the same key', async () => {
+    await issuers.add({ ...third.issuer, signerUri: kms });
+    expect(await add()).toMatchObject({ json: { notes: [expect.stringContaining('devices-3 has the same key')] } });
+  });
+
   it('refuses a PIN in the URI, and does not repeat it', async () => {
     const uri = `${hsm}?pin-value=user:secret`;
     const sentence = await refusal(add({ '--signer-uri': uri, '--cluster-id': 'cluster-abcdefghijk' }));
@@ -212,7 +266,7 @@ describe('issuers activate', () => {
     });
     now += day;
     expect(await activate('devices-2')).toMatchObject({ exitCode: 0, json: { change: 'unchanged' } });
-    expect((await names.list()).names).toEqual([
+    expect((await names.list()).names).toMatchObject([
       { name: 'devices', target: 'devices-2', previousTarget: 'devices', activatedAt: start },
     ]);
     expect(await activate('devices')).toMatchObject({ json: { change: 'activated', previousIssuerId: 'devices-2' } });
@@ -242,10 +296,45 @@ describe('issuers activate', () => {
       exitCode: 0,
       json: { warnings: [expect.stringContaining('device-tls'), expect.stringContaining('breaker is open')] },
     });
-    const { json } = await run('issuers', 'activate', 'devices', '--name', 'nobodys');
+    const { json } = await run('issuers', 'activate', 'devices', '--name', 'nobodys', '--new-name');
     expect(json).toMatchObject({
       previousIssuerId: null,
       warnings: [expect.stringContaining('No profile that was read names nobodys')],
+    });
+    await add();
+    expect(await run('issuers', 'activate', 'devices-2', '--name', 'nobodys')).toMatchObject({ exitCode: 0 });
+  });
+
+  it('refuses a name that no profile has, and where none is read one that nobody issued by', async () => {
+    const nobodys = ['issuers', 'activate', 'devices', '--name', 'nobodys'];
+    expect(await refusal(run(...nobodys))).toBe(
+      'No profile that was read names nobodys: nothing would be issued by it.',
+    );
+    const elsewhere = process.cwd();
+    process.chdir(temporaryFolder('without-profiles'));
+    const unread = (...words: readonly string[]) => runOnTables(store, () => now, ...words);
+    try {
+      expect(await refusal(unread(...nobodys))).toContain('No profiles are read');
+      await add();
+      expect(await unread('issuers', 'activate', 'devices-2', '--name', 'devices')).toMatchObject({
+        exitCode: 0,
+        notes: [expect.stringContaining('No profiles are read')],
+      });
+      expect(await refusal(unread('issuers', 'deactivate', 'devices'))).toContain('No profiles are read');
+    } finally {
+      process.chdir(elsewhere);
+    }
+    expect((await names.list()).names).toMatchObject([{ name: 'devices' }]);
+  });
+
+  it("refuses a key in KMS that is not the one in the issuer's certificate", async () => {
+    await issuers.add({ ...newCa.issuer, signerUri: kms });
+    keyInKms = publicKeyOf(third.issuer.certificate);
+    expect(await refusal(activate('devices-2'))).toContain("not the one in the issuer's certificate");
+    expect((await names.list()).names).toEqual([]);
+    expect(await activate('devices-2', '--unchecked-key')).toMatchObject({
+      exitCode: 0,
+      json: { warnings: [expect.stringContaining('Nobody asked KMS')] },
     });
   });
 
@@ -279,6 +368,48 @@ describe('issuers activate', () => {
   });
 });
 
+describe('issuers deactivate', () => {
+  const deactivate = (name: string) => run('issuers', 'deactivate', name);
+
+  it('takes a name away that no profile has, so that its issuer can be retired', async () => {
+    await run('issuers', 'activate', 'devices', '--name', 'nobodys', '--new-name');
+    await add();
+    await run('issuers', 'activate', 'devices-2', '--name', 'devices');
+    now += 120_000;
+    expect(await run('issuers', 'retire', 'devices')).toMatchObject({
+      exitCode: 1,
+      json: { reasons: [expect.stringContaining('mintmark issuers deactivate nobodys')] },
+    });
+    expect(await deactivate('nobodys')).toMatchObject({
+      exitCode: 0,
+      json: { change: 'deactivated', previousIssuerId: 'devices' },
+    });
+    expect((await names.list()).names).toMatchObject([{ name: 'devices' }]);
+    expect(await deactivate('nobodys')).toMatchObject({ exitCode: 0, json: { change: 'unchanged' } });
+    expect(await run('issuers', 'retire', 'devices')).toMatchObject({ exitCode: 0, json: { change: 'retired' } });
+  });
+
+  it('refuses one that a profile has', async () => {
+    await add();
+    await run('issuers', 'activate', 'devices-2', '--name', 'devices');
+    expect(await refusal(deactivate('devices'))).toBe('The profiles device-tls issue by the name devices.');
+    expect((await names.list()).names).toMatchObject([{ name: 'devices', target: 'devices-2' }]);
+  });
+
+  it('takes none away that was made to lead elsewhere at the same moment', async () => {
+    await add();
+    await run('issuers', 'activate', 'devices', '--name', 'nobodys', '--new-name');
+    const other = wrapClient(store.newClient());
+    other.before(
+      (command) => command instanceof DeleteItemCommand,
+      () => run('issuers', 'activate', 'devices-2', '--name', 'nobodys'),
+    );
+    const words = ['issuers', 'deactivate', 'nobodys', '--profiles', folder];
+    expect(await refusal(runOnTables(other, () => now, ...words))).toContain('at the same moment');
+    expect((await names.list()).names).toMatchObject([{ name: 'nobodys', target: 'devices-2' }]);
+  });
+});
+
 describe('issuers retire', () => {
   const retire = (issuerId: string, ...more: readonly string[]) => run('issuers', 'retire', issuerId, ...more);
 
@@ -297,6 +428,28 @@ describe('issuers retire', () => {
     now += 1;
     expect(await retire('devices')).toMatchObject({ exitCode: 0, json: { change: 'retired' } });
     expect(await retire('devices')).toMatchObject({ exitCode: 0, json: { change: 'unchanged' } });
+  });
+
+  it('refuses what a name led to a moment ago, however often it was switched since', async () => {
+    await add();
+    await issuers.add(third.issuer);
+    for (const target of ['devices-2', 'devices', 'devices-2']) {
+      const { names: rows } = await names.list();
+      expect(await names.point('devices', target, rows[0], now)).toBe(true);
+      now += 10_000;
+    }
+    // By now it has left `devices` twice, and what counts is the second time.
+    const [row] = (await names.list()).names;
+    await names.point('devices', 'devices-3', row, now);
+    now += 99_999;
+    expect(await retire('devices')).toMatchObject({
+      exitCode: 1,
+      json: { reasons: [expect.stringContaining('until 2026-11-22T12:02:20Z')] },
+    });
+    now += 1;
+    expect(await retire('devices-2')).toMatchObject({ exitCode: 1 });
+    now += 20_000;
+    expect(await retire('devices')).toMatchObject({ exitCode: 0, json: { change: 'retired' } });
   });
 
   it('keeps the row for CRLs, with when it was; and takes it back', async () => {
@@ -358,6 +511,8 @@ describe('issuers list and show', () => {
         certificate: certificatePem(newCa.issuer.certificate),
       },
     });
+    expect(shown.lines.join('\n')).toContain(certificatePem(newCa.issuer.certificate).trimEnd());
+    expect(shown.lines.filter((line) => printable(line) !== line)).toEqual([]);
     const { rollBy } = (shown.json as { readonly issuer: { readonly rollBy: string } }).issuer;
     expect(Date.parse(rollBy)).toBeLessThan(start + (3650 - 364) * day);
     expect(await refusal(run('issuers', 'show', 'nobody'))).toBe('There is no issuer nobody.');

@@ -52,6 +52,7 @@ import { sealPin, unsealPin } from '../../shared/signer/pin.ts';
 import { openPkcs11Signer } from '../../shared/signer/pkcs11.ts';
 import type { Signer } from '../../shared/signer/port.ts';
 import { startDynamoDB } from '../support/dynamodb.ts';
+import { certificateForKmsKey } from '../support/kms-key-certificate.ts';
 import { gaugesOf } from '../unit/cluster-fixture.ts';
 
 const region = 'eu-central-1';
@@ -423,7 +424,8 @@ describe('the signature', () => {
   });
 
   it('is not made, then is again', async () => {
-    writeFaults(shim.faults, [{ fault: 'busy', count: 1 }]);
+    // The signer asks a busy HSM five times.
+    writeFaults(shim.faults, [{ fault: 'busy', count: 5 }]);
     expect(await findings()).toEqual([['signing-canary', 'critical', stub.clusterId, 'SIGNER_UNAVAILABLE']]);
     expect(await findings()).toEqual([]);
   });
@@ -534,7 +536,9 @@ describe('another issuer', () => {
     const { clusterId: _, ...item } = row.Item ?? {};
     const { KeyMetadata: created } = await clients.kms.send(signingKey());
     const signerUri = { S: `awskms:key-id=${created?.Arn}` };
-    const command = new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key, signerUri } });
+    const certificate = { B: await certificateForKmsKey(clients.kms, created?.Arn ?? '') };
+    const Item = { ...item, ...Key, signerUri, certificate };
+    const command = new PutItemCommand({ TableName: issuersTable, Item });
     await clients.dynamoDB.send(command);
     expect(await findings()).toEqual([]);
     await clients.dynamoDB.send(new PutItemCommand({ TableName: issuersTable, Item: { ...item, ...Key } }));
@@ -546,6 +550,7 @@ const signingKey = () => new CreateKeyCommand({ KeyUsage: 'SIGN_VERIFY', KeySpec
 
 describe('an issuer whose key is in KMS', () => {
   let keyArn: string;
+  let certificate: Uint8Array;
   const keyId = () => ({ KeyId: keyArn });
 
   /** As the one that is there, but with its key in KMS; the ids are of the row, not of the key. */
@@ -553,7 +558,7 @@ describe('an issuer whose key is in KMS', () => {
     const issuer = await new Issuers(clients.dynamoDB, issuersTable).read('devices');
     if (issuer === undefined) throw new Error('There is no issuer.');
     const { clusterId: _, ...others } = issuer;
-    await new Issuers(clients.dynamoDB, issuersTable).add({ ...others, issuerId, state, signerUri });
+    await new Issuers(clients.dynamoDB, issuersTable).add({ ...others, issuerId, state, signerUri, certificate });
     onTestFinished(async () => {
       const Key = { issuerId: { S: issuerId } };
       await clients.dynamoDB.send(new DeleteItemCommand({ TableName: issuersTable, Key }));
@@ -563,6 +568,13 @@ describe('an issuer whose key is in KMS', () => {
   beforeAll(async () => {
     const { KeyMetadata: created } = await clients.kms.send(signingKey());
     keyArn = created?.Arn ?? '';
+    certificate = await certificateForKmsKey(clients.kms, keyArn);
+  });
+
+  it('is found to have the key of another certificate', async () => {
+    const { KeyMetadata: another } = await clients.kms.send(signingKey());
+    await put('kms', `awskms:key-id=${another?.Arn}`);
+    expect(await findings()).toEqual([['issuer-key', 'critical', 'kms', 'another public key']]);
   });
 
   it('is found to have a key that is disabled, until it is enabled', async () => {

@@ -337,7 +337,7 @@ describe('certificates', () => {
     expect(row).toContain(`,issued,${serialNumber},devices,`);
     expect(end).toBe('');
     expect(all.value).toMatchObject({ certificates: [{ serialNumber }] });
-    expect(nobody).toEqual({ code: 1, value: { certificates: [] } });
+    expect(nobody).toEqual({ code: 1, value: { certificates: [], cursor: null } });
     await issued('exported');
     expect(await run(['certificates', 'export', '--format', 'der'])).toMatchObject({ code: 2, stdout: '' });
   });

@@ -384,10 +384,15 @@ describe('the roles', () => {
     const deleting = grants(prod).filter(({ actions }) =>
       actions.some((action) => /^dynamodb:(Delete|BatchWrite|Partiql)/i.test(action)),
     );
-    // Who may enrol is not the ledger's: a sender's registration ends by being deleted.
+    // Who may enrol is not the ledger's: a sender's registration ends by being deleted. Nor is the name that an issuer has.
     expect(deleting.map(({ owner, statement }) => [owner, statement.Resource])).toEqual([
       ['RegistrationPolicy', { 'Fn::GetAtt': ['SendersTable', 'Arn'] }],
+      ['IssuersPolicy', { 'Fn::GetAtt': ['IssuersTable', 'Arn'] }],
     ]);
+    expect(deleting.at(-1)?.statement.Condition).toEqual({
+      'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['#issuing#*'] },
+      Null: { 'dynamodb:LeadingKeys': 'false' },
+    });
   });
 
   it('let a fleet send requests, and nothing else', () => {

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
@@ -37,12 +38,8 @@ writeFileSync(registrations, 'deviceId,fleet\ndoor-7,\ndoor-8,doors\n');
 const newCa = makeIssuingCa({ issuerId: 'new', notBefore: new Date(now - 1), notAfter: new Date(now + 1_000_000) });
 const caFile = join(folder, 'ca.pem');
 writeFileSync(caFile, [newCa.issuer.certificate, newCa.root].map(certificatePem).join(''));
-const newIssuer = [
-  '--signer-uri',
-  'awskms:key-id=12345678-1234-1234-1234-123456789012',
-  '--base-url',
-  'http://ca.test',
-];
+const newKeyId = '12345678-1234-1234-1234-123456789013';
+const newIssuer = ['--signer-uri', `awskms:key-id=${newKeyId}`, '--base-url', 'http://ca.test'];
 
 const gateway = 'arn:aws:iam::000000000000:role/gateway';
 const fleetUser = 'arn:aws:iam::000000000000:user/fleet';
@@ -93,7 +90,8 @@ const uses: Readonly<Record<string, { readonly policy: string; readonly args: re
   'issuers list': { policy: 'OperatorPolicy', args: [[]] },
   'issuers show': { policy: 'OperatorPolicy', args: [['devices']] },
   'issuers add': { policy: 'IssuersPolicy', args: [[caFile, '--id', 'new', ...newIssuer, '--crl-shards', '4']] },
-  'issuers activate': { policy: 'IssuersPolicy', args: [['devices', '--name', 'fleet']] },
+  'issuers activate': { policy: 'IssuersPolicy', args: [['devices', '--name', 'fleet', '--new-name']] },
+  'issuers deactivate': { policy: 'IssuersPolicy', args: [['other']] },
   'issuers retire': { policy: 'IssuersPolicy', args: [['devices'], ['devices', '--force'], ['devices', '--undo']] },
   'pin seal': {
     policy: 'PinsPolicy',
@@ -235,6 +233,7 @@ const name: Item = {
   target: { S: 'devices' },
   previousTarget: { S: 'other' },
   activatedAt: { S: '2026-11-22T12:00:00.000Z' },
+  recentTargets: { L: [] },
 };
 
 const rowsIn: Readonly<Record<string, Item>> = {
@@ -303,17 +302,29 @@ const answers: Readonly<Record<string, (input: Input) => object>> = {
     LastUpdateStatus: 'Successful',
   }),
   DescribeKeyCommand: ({ KeyId }) => ({
-    KeyMetadata: {
-      Arn: KeyId,
-      Origin: 'AWS_CLOUDHSM',
-      CloudHsmClusterId: 'cluster-abcdefghijk',
-      KeySpec: 'SYMMETRIC_DEFAULT',
-      KeyUsage: 'ENCRYPT_DECRYPT',
-      KeyState: 'Enabled',
-    },
+    KeyMetadata:
+      KeyId === sealingKeyArn
+        ? {
+            Arn: KeyId,
+            Origin: 'AWS_CLOUDHSM',
+            CloudHsmClusterId: 'cluster-abcdefghijk',
+            KeySpec: 'SYMMETRIC_DEFAULT',
+            KeyUsage: 'ENCRYPT_DECRYPT',
+            KeyState: 'Enabled',
+          }
+        : {
+            KeyId,
+            KeyUsage: 'SIGN_VERIFY',
+            KeyState: 'Enabled',
+            SigningAlgorithms: ['RSASSA_PKCS1_V1_5_SHA_256', 'RSASSA_PSS_SHA_256'],
+          },
   }),
   EncryptCommand: () => ({ CiphertextBlob: Uint8Array.of(2) }),
   LookupEventsCommand: () => ({ Events: [] }),
+  GetPublicKeyCommand: ({ KeyId }) => {
+    const { certificate } = (KeyId === newKeyId ? newCa : ca).issuer;
+    return { PublicKey: new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' }) };
+  },
 };
 
 /** The IAM action that authorises a call, where it is not the call's own name (Service Authorization Reference). */
@@ -330,7 +341,8 @@ function permissionsOf(service: string, name: string, input: Input): string[] {
   const index = input.IndexName === undefined ? '' : `/index/${input.IndexName}`;
   const names = [input.TableName, queue, input.FunctionName, ...Object.keys(input.RequestItems ?? {})];
   const known = names.filter((one) => one !== undefined && service !== 'cloudwatch').map((one = '') => resources[one]);
-  if (service === 'kms') return [`${action} ${input.KeyId === sealingKeyArn ? '${param:sealingKeyArn}' : input.KeyId}`];
+  if (service === 'kms')
+    return [`${action} \${param:${input.KeyId === sealingKeyArn ? 'sealingKeyArn' : 'issuerKeyArns'}}`];
   // By name, of which the policies name none.
   if (input.RoleName !== undefined) return [`${action} role/*`];
   if (input.UserName !== undefined) return [`${action} user/*`];
@@ -412,11 +424,14 @@ function resourceOf(resource: unknown): string {
     'Fn::GetAtt': [logicalId] = [],
     'Fn::Join': [, parts] = [],
     'Fn::Sub': arn,
+    'Fn::Split': [, list] = [],
   } = resource as {
+    'Fn::Split'?: [string, string];
     'Fn::Sub'?: string;
     'Fn::GetAtt'?: [string, string];
     'Fn::Join'?: [string, readonly unknown[]];
   };
+  if (list !== undefined) return list;
   if (arn !== undefined) return arn.split(':').at(-1) ?? '';
   return logicalId ?? (parts ?? []).map(resourceOf).join('');
 }

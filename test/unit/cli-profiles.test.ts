@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { profileJsonSchema } from '../../shared/issuance/profile-json-schema.ts';
@@ -14,7 +14,7 @@ function check(...args: readonly string[]) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [new URL('cli/main.ts', repository).pathname, 'profiles', 'check', ...args],
-    { cwd: repository, encoding: 'utf8', env: { PATH: process.env.PATH, HOME: folder } },
+    { cwd: repository, encoding: 'utf8', env: { PATH: process.env.PATH, HOME: folder }, timeout: 30_000 },
   );
   return { status, stdout, stderr };
 }
@@ -75,6 +75,53 @@ describe('mintmark profiles check', () => {
       stdout: expect.stringMatching(
         /profiles\/device-tls-server\.yaml:\d+:7: subjectAltName\.always\.0: no certificate for the device id a_b: /,
       ),
+    });
+  });
+
+  it('writes over certificates, and over nothing else', () => {
+    const out = join(folder, 'keys');
+    mkdirSync(out);
+    const key = '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n';
+    writeFileSync(join(out, 'workload.pem'), key);
+    expect(check('--out', out)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/keys\/workload\.pem: It is there already.*another folder/),
+    });
+    expect(readFileSync(join(out, 'workload.pem'), 'utf8')).toBe(key);
+    expect(readdirSync(out)).toEqual(['workload.pem']);
+    const again = join(folder, 'again');
+    expect([check('--out', again).status, check('--out', again).status]).toEqual([0, 0]);
+  });
+
+  it('writes no two profiles of one name into one file', () => {
+    mkdirSync(join(folder, 'copy'));
+    const copy = file('copy/device-tls.yaml', deviceTlsYaml);
+    expect(check('profiles', copy, '--out', join(folder, 'twins'))).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('profiles of one name'),
+    });
+    expect(readdirSync(join(folder, 'twins'))).toEqual([]);
+  });
+
+  it.each<readonly [string, () => string]>([
+    ['a file', () => file('plain', '')],
+    ['below a file', () => join(file('plain', ''), 'more', 'folders')],
+    [
+      'a link to nowhere',
+      () => {
+        symlinkSync(join(folder, 'nowhere'), join(folder, 'link'));
+        return join(folder, 'link');
+      },
+    ],
+    ...(existsSync('/proc/self') ? [['where the kernel takes none', () => '/proc/nope'] as const] : []),
+    ...(existsSync('/proc/self') ? [['below that', () => '/proc/nope/more'] as const] : []),
+  ])('refuses an --out that is %s, at once', (_, name) => {
+    const out = name();
+    expect(check('--out', out)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/^mintmark: .* cannot be written to \(E[A-Z]+\)\. Name a folder with --out\.\n$/),
     });
   });
 

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { chainsOf, prepareCertificateFiles, writeCertificate } from '../../cli/certificate-files.ts';
 import { readRequests } from '../../cli/enrolment-files.ts';
 import { UsageError } from '../../cli/errors.ts';
+import { explain } from '../../cli/explain.ts';
 import { requestJson, requestLines, type SentFile } from '../../cli/request-view.ts';
 import { type Answer, type Awaited, type Tables, waitForAnswers } from '../../shared/enrolment/answers.ts';
 import { sendRequests } from '../../shared/enrolment/send.ts';
@@ -34,6 +35,33 @@ const { root, issuer } = makeIssuingCa({ notBefore: new Date('2026-01-01'), notA
 const ca = { root, issuing: issuer.certificate };
 const pem = certificatePem(ca.issuing);
 
+it('files of which some are no CSR are all kept, with what is wrong of each in a line of its own', () => {
+  const made = folderWith({ 'door-7.csr': csr, 'a.csr': key, 'b.csr': 'hello', 'door 9.csr': csr });
+  const files = ['door-7.csr', 'a.csr', 'b.csr', 'door 9.csr', 'none.csr'].map((name) => join(made, name));
+  const problems = [
+    { file: files[1], problem: expect.stringContaining('private key'), cure: expect.any(String) },
+    { file: files[2], problem: expect.any(String), cure: expect.any(String) },
+    { file: files[3], problem: expect.stringContaining('deviceId'), cure: expect.any(String) },
+    { file: files[4], problem: 'There is no such file.', cure: expect.any(String) },
+  ];
+  const all = expect.objectContaining({
+    message: 'Nothing was sent: 4 of 5 files are in the way of all.',
+    problems,
+  });
+  expect(() => readRequests(files, { profile: 'device-tls' })).toThrow(all);
+  const thrown = (() => {
+    try {
+      return readRequests(files.slice(3, 4), { profile: 'device-tls' });
+    } catch (error) {
+      return explain(error, {});
+    }
+  })();
+  expect(thrown).toEqual({
+    message: expect.stringMatching(/^Nothing was sent\. .*door 9\.csr: /),
+    cure: expect.any(String),
+  });
+});
+
 describe('where certificates are written to', () => {
   const profile = 'device-tls';
   /** What is said of writing the certificates of these CSRs into a folder. */
@@ -43,7 +71,7 @@ describe('where certificates are written to', () => {
       return '';
     } catch (error) {
       if (!(error instanceof UsageError)) throw error;
-      return error.message;
+      return [error.message, ...error.problems.map(({ file, problem }) => `${file}: ${problem}`)].join('\n');
     }
   }
 

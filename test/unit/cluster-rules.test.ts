@@ -525,6 +525,13 @@ describe('issuer-key', () => {
     ]);
   });
 
+  it('finds a key that is not the one in the certificate', () => {
+    expect(found(keys({ isOfCertificate: true }))).toEqual([]);
+    expect(findingsOf(keys({ isOfCertificate: false }))).toMatchObject([
+      { severity: 'critical', observed: 'another public key', sentence: saying(kmsKey.keyId, 'not the one in its') },
+    ]);
+  });
+
   it('is critical where KMS does not describe it, whatever the reason, and hides no other', () => {
     for (const reason of ['denied', 'absent', 'throttled', 'unreachable', 'deadline', 'malformed'] as const) {
       const failing = { issuerId: 'kms-x', key: { failure: { reason, detail: 'What KMS said.' } } };

@@ -199,15 +199,19 @@ describe('which CA issues', () => {
     expect(keys.filter((key) => mayWrite(id, key))).toEqual(own);
   });
 
-  it('nobody else says, and nobody deletes', () => {
+  it('nobody else says, and nobody deletes but names', () => {
     const identities = Object.entries(resources).filter(([, { Type }]) => Type.startsWith('AWS::IAM::'));
     const saying = identities.filter(([id]) => mayWrite(id, '#issuing#devices') || mayWrite(id, 'devices'));
     expect(saying.map(([id]) => id)).toEqual(['IssuersPolicy']);
-    const actions = identities
-      .flatMap(([, resource]) => statementsIn(resource))
-      .filter((each) => concerns(each, 'IssuersTable'))
-      .flatMap(({ Action }) => Action);
-    expect(actions).not.toContain('dynamodb:DeleteItem');
+    const deleting = identities.flatMap(([id, resource]) =>
+      statementsIn(resource)
+        .filter((each) => concerns(each, 'IssuersTable') && [each.Action].flat().includes('dynamodb:DeleteItem'))
+        .map(({ Condition }) => [
+          id,
+          keys.filter((key) => holds(Condition, { 'dynamodb:LeadingKeys': [key] }, resolve)),
+        ]),
+    );
+    expect(deleting).toEqual([['IssuersPolicy', ['#issuing#devices']]]);
   });
 });
 

@@ -7,7 +7,7 @@ const working: ReadonlySet<string> = new Set(['Enabled', 'Updating']);
 
 /**
  * The key of each active issuer whose key is in KMS (`awskms:`), as the signer asks of it at every cold start
- * (shared/signer/awskms.ts): there, and able to sign. What each state means: KMS developer guide, "Key states of AWS KMS
+ * (shared/signer/awskms.ts): there, the one in the issuer's certificate, and able to sign. What each state means: KMS developer guide, "Key states of AWS KMS
  * keys". Issuers whose key is in CloudHSM are the cluster's rules'.
  */
 export const rule: Rule<'issuerKeys'> = {
@@ -18,7 +18,7 @@ export const rule: Rule<'issuerKeys'> = {
     return issuerKeys.flatMap(({ issuerId, key }) =>
       'failure' in key
         ? [notDescribed(issuerId, key.failure)]
-        : [...usage(issuerId, key.value), ...state(issuerId, key.value, keyStore)],
+        : [...usage(issuerId, key.value), ...state(issuerId, key.value, keyStore), ...identity(issuerId, key.value)],
     );
   },
 };
@@ -62,6 +62,19 @@ function state(issuerId: string, key: KmsKey, watched: KeyStore | undefined): Ru
       threshold: 'Enabled',
       sentence: `The issuer ${issuerId} cannot sign: its KMS key ${keyId} is ${found}. ${cureOf(found, key, keyStore)}`,
       ...(found === 'Unavailable' && keyStore !== undefined ? { duplicateOf: ['key-store-state'] } : {}),
+    },
+  ];
+}
+
+function identity(issuerId: string, { keyId, isOfCertificate }: KmsKey): RuleFinding[] {
+  if (isOfCertificate !== false) return [];
+  return [
+    {
+      severity: 'critical',
+      subject: issuerId,
+      observed: 'another public key',
+      threshold: "the public key of the issuer's certificate",
+      sentence: `The issuer ${issuerId} cannot sign: its KMS key ${keyId} is not the one in its certificate. Let its names lead to another issuer (mintmark issuers activate), and add the CA anew with the key that its certificate was made for.`,
     },
   ];
 }
