@@ -111,6 +111,7 @@ export function decodeCsr(csr: string): Uint8Array {
 interface Attributes {
   readonly requestedExtensions: RequestedExtension[];
   readonly otherAttributes: string[];
+  extensionRequests: number;
 }
 
 function readExtension(extensions: DerReader): RequestedExtension {
@@ -131,7 +132,7 @@ function readExtensions(reader: DerReader): RequestedExtension[] {
   return read;
 }
 
-/** Both types count as extensionRequest: what is asked for under the second must not go unseen by the name checks. */
+/** PKCS#9's (RFC 2985 section 5.4.2) and the one that Microsoft had before. */
 function isExtensionRequest(type: string): boolean {
   return type === objectIdentifiers.extensionRequest || type === objectIdentifiers.microsoftExtensionRequest;
 }
@@ -145,6 +146,7 @@ function readAttribute(attributes: DerReader, into: Attributes): void {
     const requests = attribute.readSetOf(readExtensions);
     values = requests.length;
     if (values > 1) throw attribute.malformed('an extensionRequest with more than one value', offset);
+    into.extensionRequests += 1;
     into.requestedExtensions.push(...requests.flat());
   } else {
     values = attribute.readSetOf((members) => members.readAny()).length;
@@ -154,12 +156,16 @@ function readAttribute(attributes: DerReader, into: Attributes): void {
   attribute.expectEnd('Attribute');
 }
 
-/** `attributes [0] IMPLICIT SET OF Attribute`, each type once (X.501 section 8.2), and so each extension. */
+/**
+ * `attributes [0] IMPLICIT SET OF Attribute`, each type once (X.501 section 8.2), and one request for extensions, of whichever
+ * type: other readers take the first, and what is asked for in another would be granted unseen by them.
+ */
 function readAttributes(info: DerReader): Attributes {
-  const into: Attributes = { requestedExtensions: [], otherAttributes: [] };
+  const into: Attributes = { requestedExtensions: [], otherAttributes: [], extensionRequests: 0 };
   const offset = info.offset;
   info.readSetOf((attributes) => readAttribute(attributes, into), constructedTag(0));
   refuseTwice(info, offset, 'attribute', into.otherAttributes);
+  if (into.extensionRequests > 1) throw info.malformed('a second request for extensions', offset);
   refuseTwice(
     info,
     offset,

@@ -274,14 +274,21 @@ const structure: readonly Rule[] = [
     'the extension keyUsage (2.5.29.15) twice',
   ),
   pair(
-    "an extension once, Microsoft's kind of request included",
+    'one request for extensions, of whichever kind',
+    ofAttributes(attribute(objectIdentifiers.microsoftExtensionRequest, sequence(extension('1.2.3', keyUsage)))),
     ofAttributes(
       request(usage()),
       attribute(objectIdentifiers.microsoftExtensionRequest, sequence(extension('1.2.3', keyUsage))),
     ),
-    ofAttributes(request(usage()), attribute(objectIdentifiers.microsoftExtensionRequest, sequence(usage()))),
     'CSR_MALFORMED',
-    'the extension keyUsage (2.5.29.15) twice',
+    'a second request for extensions',
+  ),
+  pair(
+    'one request for extensions, and not two of a kind for different ones',
+    ofAttributes(request(usage(), extension('1.2.3', keyUsage))),
+    ofAttributes(request(extension('1.2.3', keyUsage)), request(usage())),
+    'CSR_MALFORMED',
+    'a second request for extensions',
   ),
 ];
 
