@@ -32,7 +32,13 @@ export function storm(options: StormOptions): Promise<DrillResult<StormFigures>>
   const { seed, requests: count, copies, onProgress } = options;
   const random = SeededRandom.of(seed);
   const chances = { duplicate: 0.1, late: 0, lateMilliseconds: 0 };
-  const parameters = { visibilityTimeout: '30', giveUpAfterSeconds: '2400', issueConcurrency: String(workers) };
+  // One session each: a batch is in a worker's hands for longer than another worker takes to log in.
+  const parameters = {
+    visibilityTimeout: '30',
+    giveUpAfterSeconds: '2400',
+    issueConcurrency: String(workers),
+    pkcs11Sessions: '1',
+  };
   const source = (of: Parameters<typeof disturbedSource>[0], { queue }: { readonly queue: string }) =>
     disturbedSource(
       of,
@@ -44,7 +50,7 @@ export function storm(options: StormOptions): Promise<DrillResult<StormFigures>>
     const deliveries = await Deliveries.start(local);
     onProgress(`${count} devices are registered`);
     const requests = await makeFleet(local, 'storm', count);
-    writeFaults(local.shim.faults, [{ fault: 'slow', count: -1, milliseconds: 20 }]);
+    writeFaults(local.shim.faults, [{ fault: 'slow', count: -1, milliseconds: 60 }]);
     const messages = copiesOf(requests, copies, random.named('copies'));
     await sendAll(local, messages);
     await settle(local, requests, deliveries, patience, (issued) => onProgress(`${issued} of ${count} issued`));
