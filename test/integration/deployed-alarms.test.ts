@@ -87,6 +87,7 @@ describe.skipIf(unavailable !== undefined)(
       });
 
       it('the age of what is retried arrives, its alarm goes off, then that it was given up', async () => {
+        await watched.stopCheckSigner();
         cloud.faults({ fault: 'busy', count: -1 });
         const messageId = await cloud.request(await newRequest('waits'));
         await inState('ALARM', 'requests-retried');
@@ -95,6 +96,7 @@ describe.skipIf(unavailable !== undefined)(
 
         expect((await cloud.failure(messageId, 60_000)).failureClass).toBe('transient-exhausted');
         cloud.faults();
+        await watched.resumeCheckSigner();
         await inState('ALARM', 'requests-given-up', 'requests-failed');
         expect([(await told('RequestsGivenUp'))?.sum, (await told('RequestsFailed'))?.sum]).toEqual([1, 1]);
       });

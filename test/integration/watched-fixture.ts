@@ -8,6 +8,7 @@ import type { DeployedCloud } from './deployed-fixture.ts';
 import { type Invocation, region } from './localstack-fixture.ts';
 
 export const watchFunction = 'CheckClusterLambdaFunction';
+const checkSignerFunction = 'CheckSignerLambdaFunction';
 
 /** Seconds. The least that LocalStack takes, of what CloudWatch does (10, 20, 30, 60 and its multiples). */
 export const alarmPeriod = 10;
@@ -126,8 +127,8 @@ export class Watched {
   }
 
   /** Zero stops a function (Lambda developer guide, "Configuring reserved concurrency"); deploy/functions.yml says 1. */
-  async #reserve(concurrency: number): Promise<void> {
-    const FunctionName = this.#cloud.ref(watchFunction);
+  async #reserve(concurrency: number, logicalId = watchFunction): Promise<void> {
+    const FunctionName = this.#cloud.ref(logicalId);
     await this.#lambda.send(
       new PutFunctionConcurrencyCommand({ FunctionName, ReservedConcurrentExecutions: concurrency }),
     );
@@ -142,6 +143,15 @@ export class Watched {
   async resume(): Promise<void> {
     await this.#reserve(1);
     this.#canRun = true;
+  }
+
+  /** While check-signer cannot run, no mapping is paused: what is given back is delivered again until it is given up. */
+  async stopCheckSigner(): Promise<void> {
+    await this.#reserve(0, checkSignerFunction);
+  }
+
+  async resumeCheckSigner(): Promise<void> {
+    await this.#reserve(1, checkSignerFunction);
   }
 
   /** Whether this run of the watch was asked for here. */
