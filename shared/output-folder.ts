@@ -35,7 +35,7 @@ const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: fal
  * A reader sees the old file or the new one, never half of it.
  * @throws NodeJS.ErrnoException what the file system says
  */
-export function writeWhole(path: string, content: string): void {
+export function writeWhole(path: string, content: string | Uint8Array): void {
   const unfinished = `${path}.${process.pid}`;
   try {
     writeFileSync(unfinished, content);

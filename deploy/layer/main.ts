@@ -1,9 +1,10 @@
 /** `npm run layer`: the zip of the Lambda layer with CloudHSM's Client SDK and pkcs11js. docs/deploying.md, "The layer". */
-import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { makeCloudHSMV2Client } from '../../shared/aws-cloudhsm.ts';
 import { directLimit, hexSha256, LayerError, readLayer } from '../../shared/layer/index.ts';
+import { writeWhole } from '../../shared/output-folder.ts';
 import { printable } from '../../shared/terminal/index.ts';
 import { parseArguments, usage } from './arguments.ts';
 import { buildLayer } from './build.ts';
@@ -114,12 +115,9 @@ function requirePlace(path: string): void {
 
 /** Whole or not at all. */
 function write(path: string, content: Buffer): void {
-  const unfinished = `${path}.${process.pid}`;
   try {
-    writeFileSync(unfinished, content);
-    renameSync(unfinished, path);
+    writeWhole(path, content);
   } catch (cause) {
-    rmSync(unfinished, { force: true });
     throw cannotWrite(path, cause);
   }
 }

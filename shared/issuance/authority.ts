@@ -13,16 +13,10 @@ import type {
 } from '../ledger/index.ts';
 import type { KeyPair } from './key-checks/issuer-key.ts';
 import type { LintedTbsCertificate } from './lint.ts';
-import type { OpenIssuer } from './open-issuers.ts';
+import type { OpenIssuer, RefusedPin } from './open-issuers.ts';
 import type { Outcome } from './outcome.ts';
 import type { Profile } from './profile.ts';
 import type { SignatureCounts } from './signature-counts.ts';
-
-/**
- * Whether the HSM is asked once more: each attempt with a wrong PIN counts towards locking the crypto user out. `is-proved`:
- * also where a signer works, which is then opened anew with a login, and signs no more where that fails.
- */
-export type RefusedPin = 'stays-refused' | 'is-sent-again' | 'is-proved';
 
 /** Issuing CAs with their signers open: see OpenIssuers, and AdmittedIssuers for one batch of a queue. */
 export interface IssuerSource {

@@ -2,12 +2,17 @@ import { createHash, X509Certificate } from 'node:crypto';
 import { asMintmarkError, type ErrorCode, MintmarkError } from '../errors.ts';
 import type { FirstLogins, Issuer, Issuers, LoginOutcome } from '../ledger/index.ts';
 import type { Signer } from '../signer/index.ts';
-import type { RefusedPin } from './authority.ts';
 import { type Certified, certify } from './certify.ts';
 import { type IssuerCertificate, readIssuerCertificate } from './issuer-certificate.ts';
 import { type KeyPair, keyPairOfIssuer } from './key-checks/issuer-key.ts';
 import type { Profile } from './profile.ts';
 import { type TbsIssuer, tbsTemplate } from './tbs.ts';
+
+/**
+ * Whether the HSM is asked once more: each attempt with a wrong PIN counts towards locking the crypto user out. `is-proved`:
+ * also where a signer works, which is then opened anew with a login, and signs no more where that fails.
+ */
+export type RefusedPin = 'stays-refused' | 'is-sent-again' | 'is-proved';
 
 /** An issuing CA that is ready to sign. */
 export interface OpenIssuer {

@@ -1,5 +1,5 @@
-import { type DynamoDBClient, paginateScan } from '@aws-sdk/client-dynamodb';
-import { storeError } from './store-error.ts';
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { scanAttributes } from './scan-attributes.ts';
 
 /** What everybody may know of an issuing CA. */
 export interface IssuerCertificates {
@@ -40,37 +40,21 @@ const attributes = {
  */
 export async function readIssuerCertificates(client: DynamoDBClient, table: string): Promise<IssuerCertificates[]> {
   const issuers: IssuerCertificates[] = [];
-  try {
-    const pages = paginateScan(
-      { client },
-      {
-        TableName: table,
-        ConsistentRead: true,
-        Select: 'SPECIFIC_ATTRIBUTES',
-        ProjectionExpression: Object.keys(attributes).join(', '),
-        ExpressionAttributeNames: attributes,
-      },
-    );
-    for await (const { Items: items = [] } of pages) {
-      for (const item of items) {
-        const { issuerId, state, certificate, chain, signerUri, crlShardCount } = item;
-        if (issuerId?.S === undefined || issuerId.S.startsWith('#')) continue;
-        issuers.push({
-          issuerId: issuerId.S,
-          state: state?.S ?? 'unknown',
-          certificate: certificate?.B,
-          chain: (chain?.L ?? []).flatMap(({ B: der }) => der ?? []),
-          ...(signerUri?.S === undefined ? {} : { signerUri: signerUri.S }),
-          ...(item.signatureAlgorithm?.S === undefined ? {} : { signatureAlgorithm: item.signatureAlgorithm.S }),
-          ...(item.clusterId?.S === undefined ? {} : { clusterId: item.clusterId.S }),
-          ...(item.baseUrl?.S === undefined ? {} : { baseUrl: item.baseUrl.S }),
-          ...(crlShardCount?.N === undefined ? {} : { crlShardCount: Number(crlShardCount.N) }),
-          ...(item.retiredAt?.S === undefined ? {} : { retiredAt: item.retiredAt.S }),
-        });
-      }
-    }
-  } catch (error) {
-    throw storeError(error, `Reading ${table}`);
+  for (const item of await scanAttributes(client, table, attributes)) {
+    const { issuerId, state, certificate, chain, signerUri, crlShardCount } = item;
+    if (issuerId?.S === undefined || issuerId.S.startsWith('#')) continue;
+    issuers.push({
+      issuerId: issuerId.S,
+      state: state?.S ?? 'unknown',
+      certificate: certificate?.B,
+      chain: (chain?.L ?? []).flatMap(({ B: der }) => der ?? []),
+      ...(signerUri?.S === undefined ? {} : { signerUri: signerUri.S }),
+      ...(item.signatureAlgorithm?.S === undefined ? {} : { signatureAlgorithm: item.signatureAlgorithm.S }),
+      ...(item.clusterId?.S === undefined ? {} : { clusterId: item.clusterId.S }),
+      ...(item.baseUrl?.S === undefined ? {} : { baseUrl: item.baseUrl.S }),
+      ...(crlShardCount?.N === undefined ? {} : { crlShardCount: Number(crlShardCount.N) }),
+      ...(item.retiredAt?.S === undefined ? {} : { retiredAt: item.retiredAt.S }),
+    });
   }
   return issuers.toSorted((one, other) => (one.issuerId < other.issuerId ? -1 : 1));
 }

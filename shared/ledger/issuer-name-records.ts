@@ -2,7 +2,6 @@ import {
   ConditionalCheckFailedException,
   DeleteItemCommand,
   type DynamoDBClient,
-  paginateScan,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import { MintmarkError } from '../errors.ts';
@@ -15,6 +14,7 @@ import {
   type RecentTarget,
   readIssuerName,
 } from './issuer-names.ts';
+import { scanAttributes } from './scan-attributes.ts';
 import { storeError } from './store-error.ts';
 
 /** A name whose row cannot be read: nobody issues by it. */
@@ -64,27 +64,11 @@ export class IssuerNameRecords {
   }
 
   async #items(): Promise<readonly (readonly [name: string, item: Item])[]> {
-    const found: (readonly [string, Item])[] = [];
-    const pages = paginateScan(
-      { client: this.#client },
-      {
-        TableName: this.#table,
-        ConsistentRead: true,
-        Select: 'SPECIFIC_ATTRIBUTES',
-        ProjectionExpression: Object.keys(attributes).join(', '),
-        ExpressionAttributeNames: attributes,
-      },
-    );
-    try {
-      for await (const { Items: items = [] } of pages) {
-        for (const item of items) {
-          const name = nameOfKey(item['issuerId']?.S ?? '');
-          if (name !== undefined) found.push([name, item]);
-        }
-      }
-    } catch (error) {
-      throw storeError(error, `Reading ${this.#table}`);
-    }
+    const items = await scanAttributes(this.#client, this.#table, attributes);
+    const found = items.flatMap((item): (readonly [string, Item])[] => {
+      const name = nameOfKey(item['issuerId']?.S ?? '');
+      return name === undefined ? [] : [[name, item]];
+    });
     return found.toSorted(([one], [other]) => (one < other ? -1 : 1));
   }
 

@@ -3,7 +3,6 @@ import {
   ConditionalCheckFailedException,
   type DynamoDBClient,
   GetItemCommand,
-  paginateScan,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
 import {
@@ -18,6 +17,7 @@ import {
   timestamp,
 } from './attributes.ts';
 import { type PinSeal, readPinSeal, writePinSeal } from './pin-seals.ts';
+import { scanAttributes } from './scan-attributes.ts';
 import { storeError } from './store-error.ts';
 
 /** An envelope, and what is known of it: nothing where it was sealed by hand. */
@@ -91,22 +91,7 @@ export class SealedPins {
 
   /** Of every issuer, by id, strongly consistent. @throws MintmarkError */
   async list(): Promise<IssuerPins[]> {
-    const items: Item[] = [];
-    const pages = paginateScan(
-      { client: this.#client },
-      {
-        TableName: this.#table,
-        ConsistentRead: true,
-        Select: 'SPECIFIC_ATTRIBUTES',
-        ProjectionExpression: Object.keys(attributes).join(', '),
-        ExpressionAttributeNames: attributes,
-      },
-    );
-    try {
-      for await (const { Items: page = [] } of pages) items.push(...page);
-    } catch (error) {
-      throw storeError(error, `Reading ${this.#table}`);
-    }
+    const items = await scanAttributes(this.#client, this.#table, attributes);
     // Those that begin so are the watch's, the breakers', the names': no issuer's id does.
     const issuers = items.filter(({ issuerId }) => issuerId?.S?.startsWith('#') === false);
     return issuers.map(readPins).toSorted((one, other) => (one.issuerId < other.issuerId ? -1 : 1));
